@@ -1,0 +1,284 @@
+"""Facts about a region's network: subnets, routes, endpoints, and the path to DynamoDB."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from auditor.facts.base import fact
+from auditor.resources import Region, Resource, Subnet, Vpc
+
+
+@dataclass(frozen=True, slots=True)
+class VpcInfo:
+    """One VPC: whether it is the default one, and which account owns it."""
+
+    vpc: Vpc
+    default: bool
+
+
+@fact(Region, "ec2:DescribeVpcs", lists=Vpc, in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class Vpcs:
+    """The VPCs of a region, shared ones included: their ARN names the owner (ec2:DescribeVpcs)."""
+
+    vpcs: tuple[VpcInfo, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the VPCs."""
+        for info in self.vpcs:
+            yield info.vpc
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetInfo:
+    """One subnet.
+
+    Attributes:
+        subnet: The subnet; its ARN names the owner, another account when it is shared with this one.
+        vpc_id: ``VpcId``.
+        cidr: ``CidrBlock``; an empty text for an IPv6-only subnet.
+        ipv6: It has an IPv6 block.
+        zone: ``AvailabilityZone``.
+        block_public_access: ``BlockPublicAccessStates.InternetGatewayBlockMode``, lower case: off,
+            block-bidirectional or block-ingress; None when absent.
+    """
+
+    subnet: Subnet
+    vpc_id: str
+    cidr: str = ""
+    ipv6: bool = False
+    zone: str = ""
+    block_public_access: str | None = None
+
+
+@fact(Region, "ec2:DescribeSubnets", lists=Subnet, in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class Subnets:
+    """The subnets of a region (ec2:DescribeSubnets)."""
+
+    subnets: tuple[SubnetInfo, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the subnets and the VPCs that they name."""
+        for info in self.subnets:
+            yield info.subnet
+            yield Vpc(info.subnet.region, info.vpc_id)
+
+
+@fact(Region, "ec2:DescribeVpcBlockPublicAccessOptions", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class BlockPublicAccess:
+    """VPC Block Public Access of the region (``InternetGatewayBlockMode``, lower case).
+
+    ``off`` without a call when every subnet states its own mode, which wins.
+    """
+
+    mode: str
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route.
+
+    Attributes:
+        destination: A CIDR block (IPv4 or IPv6) or a prefix list id.
+        target: The next hop's id: ``GatewayId``, ``NatGatewayId``, ``TransitGatewayId`` and so on.
+        active: ``State`` is active (not blackhole).
+        propagated: ``Origin`` is EnableVgwRoutePropagation.
+    """
+
+    destination: str
+    target: str
+    active: bool = True
+    propagated: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTable:
+    """One route table: its VPC, whether it is the main one, its subnets, its routes."""
+
+    id: str
+    vpc_id: str
+    main: bool
+    subnet_ids: tuple[str, ...]
+    routes: tuple[Route, ...]
+
+
+@fact(Region, "ec2:DescribeRouteTables", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class RouteTables:
+    """The route tables of a region (ec2:DescribeRouteTables); edge associations are left out."""
+
+    tables: tuple[RouteTable, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One VPC endpoint.
+
+    Attributes:
+        type: ``VpcEndpointType``: Gateway, Interface, GatewayLoadBalancer, …
+        service: ``ServiceName``.
+        state: ``State``, lower case.
+        route_table_ids: ``RouteTableIds`` (gateway endpoints).
+        subnet_ids: ``SubnetIds`` (interface endpoints).
+        private_dns: ``PrivateDnsEnabled`` and not only for inbound Resolver endpoints.
+        service_region: ``ServiceRegion``, None for the endpoint's own region.
+        policy: ``PolicyDocument`` as text.
+    """
+
+    id: str
+    vpc_id: str
+    type: str
+    service: str
+    state: str
+    route_table_ids: tuple[str, ...] = ()
+    subnet_ids: tuple[str, ...] = ()
+    private_dns: bool = False
+    service_region: str | None = None
+    policy: str | None = None
+
+
+@fact(Region, "ec2:DescribeVpcEndpoints", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class VpcEndpoints:
+    """The VPC endpoints of a region (ec2:DescribeVpcEndpoints)."""
+
+    endpoints: tuple[Endpoint, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NatGateway:
+    """One NAT gateway: ``ConnectivityType`` (public, private) and ``State``, lower case."""
+
+    id: str
+    vpc_id: str
+    connectivity: str
+    state: str
+
+
+@fact(Region, "ec2:DescribeNatGateways", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class NatGateways:
+    """The NAT gateways of a region (ec2:DescribeNatGateways)."""
+
+    gateways: tuple[NatGateway, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkInterface:
+    """One elastic network interface.
+
+    Attributes:
+        type: ``InterfaceType`` as on the wire, such as interface, lambda, natGateway, nat_gateway.
+        status: ``Status``, lower case: in-use, available, …
+        requester_managed: ``RequesterManaged``.
+        instance_id: ``Attachment.InstanceId``.
+        public_ip: ``Association.PublicIp``.
+        source_dest_check: ``SourceDestCheck``; absent means on.
+        description: ``Description``.
+    """
+
+    id: str
+    subnet: Subnet
+    vpc_id: str
+    type: str
+    status: str
+    requester_managed: bool = False
+    instance_id: str | None = None
+    public_ip: str | None = None
+    source_dest_check: bool = True
+    description: str = ""
+
+
+@fact(Region, "ec2:DescribeNetworkInterfaces", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class NetworkInterfaces:
+    """The network interfaces of a region (ec2:DescribeNetworkInterfaces)."""
+
+    interfaces: tuple[NetworkInterface, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the subnets and VPCs that the interfaces are in."""
+        for interface in self.interfaces:
+            yield interface.subnet
+            yield Vpc(interface.subnet.region, interface.vpc_id)
+
+
+@dataclass(frozen=True, slots=True)
+class PrefixList:
+    """One managed prefix list: its name, owner (``AWS`` or an account) and CIDR blocks."""
+
+    id: str
+    name: str
+    owner: str
+    cidrs: tuple[str, ...]
+
+
+@fact(
+    Region,
+    "ec2:DescribeManagedPrefixLists",
+    "ec2:GetManagedPrefixListEntries",
+    "ec2:DescribePrefixLists",
+    in_use_only=True,
+)
+@dataclass(frozen=True, slots=True)
+class PrefixLists:
+    """DynamoDB's prefix list and those that routes may name, with their entries.
+
+    ``DescribePrefixLists`` (names and blocks of AWS's lists) serves where the managed-list calls are denied;
+    a list whose entries are unknown is absent.
+    """
+
+    lists: tuple[PrefixList, ...]
+
+
+@fact(Vpc, "ec2:DescribeVpcAttribute")
+@dataclass(frozen=True, slots=True)
+class VpcDns:
+    """A VPC's DNS attributes: ``EnableDnsSupport`` and ``EnableDnsHostnames``."""
+
+    support: bool
+    hostnames: bool
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetPath:
+    """Which way a workload in a subnet reaches DynamoDB in its region (derived).
+
+    Attributes:
+        workload: The subnet holds network interfaces of workloads. Without, the rest means nothing.
+        path: ``endpoint``, ``nat``, ``igw``, ``isolated`` or ``other``.
+        shared_from: The account that owns the subnet, when it is shared with the audited one.
+        evidence: What was found: route table, matched routes, next hops, public interfaces and so on.
+    """
+
+    workload: bool
+    path: str
+    vpc_id: str
+    shared_from: str | None
+    evidence: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class VpcCoverage:
+    """How a VPC's workload subnets are served by its DynamoDB endpoints (derived).
+
+    Attributes:
+        workload_subnets: Ids of the subnets with workloads; empty: the VPC has none.
+        isolated: Every one of them has no way to DynamoDB at all.
+        route_tables: Ids of the effective route tables of the workload subnets.
+        gateway_endpoints: DynamoDB gateway endpoints of this region in the VPC, whatever their state.
+        interface_endpoints: DynamoDB interface endpoints in the VPC.
+        uncovered: Those of ``route_tables`` without a route to an available gateway endpoint.
+        shared_from: The account that owns the VPC, when it is shared with the audited one.
+    """
+
+    workload_subnets: tuple[str, ...]
+    isolated: bool
+    route_tables: tuple[str, ...]
+    gateway_endpoints: tuple[Endpoint, ...]
+    interface_endpoints: tuple[Endpoint, ...]
+    uncovered: tuple[str, ...]
+    shared_from: str | None

@@ -1,0 +1,209 @@
+"""Facts about tables: settings, recovery, tags, replicas, environment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditor.facts.base import Gap, fact
+from auditor.resources import DaxCluster, Key, Region, Resource, Table
+
+
+@dataclass(frozen=True, slots=True)
+class Replica:
+    """One entry of ``Table.Replicas``.
+
+    Attributes:
+        table: The replica as a table of its own (its account may be another one: ``ReplicaArn``).
+        status: ``ReplicaStatus``, upper case, such as ACTIVE, DELETING, REGION_DISABLED.
+        status_description: ``ReplicaStatusDescription``.
+    """
+
+    table: Table
+    status: str
+    status_description: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Witness:
+    """One entry of ``Table.GlobalTableWitnesses``: a region that stores change data without a readable copy."""
+
+    region: str
+    status: str
+
+
+@fact(Table, "dynamodb:DescribeTable", lists=Key)
+@dataclass(frozen=True, slots=True)
+class TableSettings:
+    """What DescribeTable says of a table, with AWS's omissions made explicit.
+
+    Attributes:
+        status: ``TableStatus``, upper case.
+        deletion_protection: ``DeletionProtectionEnabled``; absent means off.
+        sse_type: ``SSEDescription.SSEType``; None when absent: the key is owned by AWS.
+        sse_status: ``SSEDescription.Status``, upper case, or None.
+        key: The key of ``SSEDescription.KMSMasterKeyArn``, or None (AWS owned key).
+        inaccessible_since: ``SSEDescription.InaccessibleEncryptionDateTime``.
+        archival_reason: ``ArchivalSummary.ArchivalReason``.
+        billing_mode: ``BillingModeSummary.BillingMode``; absent means PROVISIONED.
+        created: ``CreationDateTime``.
+        item_count: ``ItemCount`` (up to six hours old).
+        stream_arn: ``LatestStreamArn`` when the stream is enabled.
+        replicas: ``Replicas``; DynamoDB may or may not list the table's own region here.
+        witnesses: ``GlobalTableWitnesses``.
+        global_table_version: ``GlobalTableVersion``.
+        multi_region_consistency: ``MultiRegionConsistency``.
+        disassociation_protection: ``DisassociationProtectionEnabled``; None when absent.
+    """
+
+    status: str
+    deletion_protection: bool = False
+    sse_type: str | None = None
+    sse_status: str | None = None
+    key: Key | None = None
+    inaccessible_since: datetime | None = None
+    archival_reason: str | None = None
+    billing_mode: str = "PROVISIONED"
+    created: datetime | None = None
+    item_count: int = 0
+    stream_arn: str | None = None
+    replicas: tuple[Replica, ...] = ()
+    witnesses: tuple[Witness, ...] = ()
+    global_table_version: str | None = None
+    multi_region_consistency: str | None = None
+    disassociation_protection: bool | None = None
+
+    @property
+    def settled(self) -> bool:
+        """False while the table is being created or deleted: its settings say nothing yet, or no more."""
+        return self.status not in ("CREATING", "DELETING")
+
+    @property
+    def archived(self) -> bool:
+        """The table was archived because its key was inaccessible for seven days."""
+        return self.status in ("ARCHIVING", "ARCHIVED")
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the table's key and its replicas."""
+        if self.key is not None:
+            yield self.key
+        for replica in self.replicas:
+            yield replica.table
+
+
+@fact(Table, "dynamodb:DescribeContinuousBackups")
+@dataclass(frozen=True, slots=True)
+class PointInTimeRecovery:
+    """Point-in-time recovery (``PointInTimeRecoveryDescription``).
+
+    Attributes:
+        enabled: ``PointInTimeRecoveryStatus`` is ENABLED (``ContinuousBackupsStatus`` always is: no proof).
+        days: ``RecoveryPeriodInDays``; absent means 35.
+        earliest: ``EarliestRestorableDateTime``.
+    """
+
+    enabled: bool
+    days: int = 35
+    earliest: datetime | None = None
+
+
+@fact((Table, DaxCluster), "tag:GetResources", "dynamodb:ListTagsOfResource", "dax:ListTags")
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The tags of a table (GetResources, or ListTagsOfResource) or of a DAX cluster (dax:ListTags)."""
+
+    values: Mapping[str, str]
+
+    def get(self, key: str) -> str | None:
+        """Return the value of the tag whose key equals ``key``, ignoring case."""
+        folded = key.casefold()
+        return next((value for name, value in self.values.items() if name.casefold() == folded), None)
+
+
+@fact(Region, "dynamodb:ListGlobalTables")
+@dataclass(frozen=True, slots=True)
+class LegacyGlobalTables:
+    """Global tables of version 2017.11.29 (dynamodb:ListGlobalTables).
+
+    Attributes:
+        members: Table name -> the regions of its replication group.
+    """
+
+    members: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """Whether a table or cluster counts as production (derived; configuration ``production``).
+
+    Attributes:
+        production: It does.
+        source: What decided: ``tag env=prod``, ``name pattern``, ``account`` or ``not tagged``.
+        tagged: False when no tag, name or account said anything and ``untagged_is`` decided.
+    """
+
+    production: bool
+    source: str
+    tagged: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Sensitivity:
+    """Whether a table or cluster is tagged as holding sensitive data (derived; configuration ``sensitive``).
+
+    Attributes:
+        sensitive: A tag says so.
+        classified: A classification tag is there, whatever its value.
+        source: The deciding tag, such as ``data-classification=pii``, or an empty text.
+    """
+
+    sensitive: bool
+    classified: bool
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class EncryptionKey:
+    """The kind of key that encrypts a table (derived).
+
+    Attributes:
+        type: ``aws-owned``, ``aws-managed`` or ``customer-managed``.
+        key: The KMS key, None for an AWS owned one.
+        proof: What told managed from customer's: ``SSEDescription``, ``KeyManager`` or ``alias/aws/dynamodb``.
+    """
+
+    type: str
+    key: Key | None
+    proof: str
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """One member of a global table with what is known of it.
+
+    Attributes:
+        table: The member.
+        status: Its ``ReplicaStatus`` as its siblings report it, or None (the own region is often not listed).
+        settings: Its settings, point-in-time recovery, key and tags, each of which may be a gap.
+    """
+
+    table: Table
+    status: str | None
+    settings: TableSettings | Gap
+    recovery: PointInTimeRecovery | Gap
+    key: EncryptionKey | Gap
+    tags: Tags | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class ReplicationGroup:
+    """The global table that a table is a member of (derived).
+
+    Attributes:
+        members: All members, the table itself included; empty when it is not a global table.
+        version: ``2019.11.21`` or ``2017.11.29``, or None.
+    """
+
+    members: tuple[Member, ...]
+    version: str | None

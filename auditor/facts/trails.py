@@ -1,0 +1,110 @@
+"""Facts about CloudTrail trails."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+
+from auditor.facts.base import fact
+from auditor.resources import Region, Resource, Trail
+
+
+@dataclass(frozen=True, slots=True)
+class TrailInfo:
+    """One entry of ``trailList``; in other regions than its home it is a shadow copy of the same trail."""
+
+    trail: Trail
+    multi_region: bool
+    validation: bool
+    organization: bool
+    kms_key: str | None
+    bucket: str | None
+    log_group: str | None
+
+
+@fact(Region, "cloudtrail:DescribeTrails", lists=Trail, in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class Trails:
+    """The trails that reach a region: its own, and shadow copies of multi-region and organisation trails."""
+
+    trails: tuple[TrailInfo, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the trails, each in its home region."""
+        for info in self.trails:
+            yield info.trail
+
+
+@fact(Trail, "cloudtrail:GetTrailStatus")
+@dataclass(frozen=True, slots=True)
+class TrailStatus:
+    """Whether a trail records (cloudtrail:GetTrailStatus, asked in the home region by ARN).
+
+    Attributes:
+        logging: ``IsLogging``.
+        delivery_error: ``LatestDeliveryError``, None when empty.
+        digest_error: ``LatestDigestDeliveryError``, None when empty.
+        last_delivery: ``LatestDeliveryTime``.
+    """
+
+    logging: bool
+    delivery_error: str | None = None
+    digest_error: str | None = None
+    last_delivery: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClassicSelector:
+    """One entry of ``EventSelectors``."""
+
+    read_write: str
+    management: bool
+    excluded_sources: tuple[str, ...] = ()
+    data_resources: Mapping[str, tuple[str, ...]] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class FieldSelector:
+    """One entry of ``FieldSelectors``: every operator with its values."""
+
+    field: str
+    equals: tuple[str, ...] = ()
+    not_equals: tuple[str, ...] = ()
+    starts_with: tuple[str, ...] = ()
+    not_starts_with: tuple[str, ...] = ()
+    ends_with: tuple[str, ...] = ()
+    not_ends_with: tuple[str, ...] = ()
+
+
+@fact(Trail, "cloudtrail:GetEventSelectors")
+@dataclass(frozen=True, slots=True)
+class TrailSelectors:
+    """Which events a trail records; classic or advanced selectors, never both (cloudtrail:GetEventSelectors).
+
+    Both empty means AWS's default: all management events.
+    """
+
+    classic: tuple[ClassicSelector, ...] = ()
+    advanced: tuple[tuple[FieldSelector, ...], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TrailVerdict:
+    """What one trail does for a region's management events.
+
+    Attributes:
+        records: True when it is logging DynamoDB's and KMS's management writes there; None when undecidable.
+        shortcomings: What keeps it from being complete, as sentences; empty for a good trail.
+    """
+
+    info: TrailInfo
+    records: bool | None
+    shortcomings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ManagementLogging:
+    """All trails that reach a region, judged for management events (derived)."""
+
+    trails: tuple[TrailVerdict, ...]

@@ -1,0 +1,272 @@
+"""What a rule can judge: the identity of AWS accounts, regions, tables, keys, subnets and so on.
+
+A resource carries identity only (what its ARN says); everything else about it is a fact. Resources
+are small, hashable and ordered by ARN, and every one knows the resource above it (``parent``).
+
+ARN forms: AWS Service Authorization Reference. Where AWS gives no ARN (a region of an account, an
+account itself) the form used is the one AWS uses for "everything of it".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Self, TypeVar
+
+from auditor.errors import UsageError
+
+
+class Resource:
+    """Base of all kinds of resources. ``cfn_type`` is the CloudFormation (or AWS Config) type name."""
+
+    __slots__ = ()
+    cfn_type: ClassVar[str]
+    noun: ClassVar[str]
+    above: ClassVar[tuple[type[Resource], ...]] = ()
+
+    @property
+    def arn(self) -> str:
+        """The resource's id in reports and snapshots."""
+        raise NotImplementedError
+
+    @property
+    def parent(self) -> Resource | None:
+        """The resource above this one, or None."""
+        raise NotImplementedError
+
+    @property
+    def label(self) -> str:
+        """The short name that a person uses for it."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse an ARN of this kind.
+
+        Raises:
+            ValueError: the text is not an ARN of this kind.
+        """
+        raise NotImplementedError
+
+    def __lt__(self, other: Resource) -> bool:
+        """Order by ARN."""
+        return self.arn < other.arn
+
+    def __str__(self) -> str:
+        """Return the ARN."""
+        return self.arn
+
+
+_R = TypeVar("_R", bound=Resource)
+
+
+def _split(arn: str) -> tuple[str, str, str, str, str]:
+    parts = arn.split(":", 5)
+    if len(parts) != 6 or parts[0] != "arn":
+        raise ValueError(f"not an ARN: {arn!r}")
+    return parts[1], parts[2], parts[3], parts[4], parts[5]
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Account(Resource):
+    """An AWS account."""
+
+    id: str
+    partition: str = "aws"
+    cfn_type: ClassVar[str] = "AWS::::Account"
+    noun: ClassVar[str] = "account"
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:iam::111122223333:root``."""
+        return f"arn:{self.partition}:iam::{self.id}:root"
+
+    @property
+    def parent(self) -> Resource | None:
+        """Nothing stands above an account yet."""
+        return None
+
+    @property
+    def label(self) -> str:
+        """The account's number."""
+        return self.id
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse ``arn:aws:iam::111122223333:root``."""
+        partition, service, _, account, rest = _split(arn)
+        if (service, rest) != ("iam", "root"):
+            raise ValueError(f"not an account: {arn!r}")
+        return cls(account, partition)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Region(Resource):
+    """One region of one account."""
+
+    account: Account
+    name: str
+    cfn_type: ClassVar[str] = "AWS::::Region"
+    noun: ClassVar[str] = "region"
+    above: ClassVar[tuple[type[Resource], ...]] = (Account,)
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:dynamodb:eu-west-1:111122223333:*``."""
+        return f"arn:{self.account.partition}:dynamodb:{self.name}:{self.account.id}:*"
+
+    @property
+    def parent(self) -> Resource | None:
+        """The account."""
+        return self.account
+
+    @property
+    def label(self) -> str:
+        """The region's name."""
+        return self.name
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse ``arn:aws:dynamodb:eu-west-1:111122223333:*``."""
+        partition, service, region, account, rest = _split(arn)
+        if (service, rest) != ("dynamodb", "*"):
+            raise ValueError(f"not a region: {arn!r}")
+        return cls(Account(account, partition), region)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class _Regional(Resource):
+    """A resource that a region holds and that its name identifies there."""
+
+    region: Region
+    name: str
+    above: ClassVar[tuple[type[Resource], ...]] = (Region, Account)
+    service: ClassVar[str]
+    path: ClassVar[str]
+
+    @property
+    def account(self) -> Account:
+        """The account that owns it (by its ARN)."""
+        return self.region.account
+
+    @property
+    def arn(self) -> str:
+        """Its ARN."""
+        owner = self.region.account
+        return f"arn:{owner.partition}:{self.service}:{self.region.name}:{owner.id}:{self.path}/{self.name}"
+
+    @property
+    def parent(self) -> Resource | None:
+        """The region."""
+        return self.region
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse an ARN of this kind."""
+        partition, service, region, account, rest = _split(arn)
+        path, slash, name = rest.partition("/")
+        if service != cls.service or path != cls.path or not slash or not name:
+            raise ValueError(f"not a {cls.noun}: {arn!r}")
+        return cls(Region(Account(account, partition), region), name)
+
+
+class Table(_Regional):
+    """A DynamoDB table in one region; each replica of a global table is a table of its own."""
+
+    __slots__ = ()
+    cfn_type = "AWS::DynamoDB::Table"
+    noun = "table"
+    service = "dynamodb"
+    path = "table"
+
+
+class DaxCluster(_Regional):
+    """A DAX cluster."""
+
+    __slots__ = ()
+    cfn_type = "AWS::DAX::Cluster"
+    noun = "DAX cluster"
+    service = "dax"
+    path = "cache"
+
+
+class Key(_Regional):
+    """A KMS key that a table uses; its account may be a foreign one."""
+
+    __slots__ = ()
+    cfn_type = "AWS::KMS::Key"
+    noun = "KMS key"
+    service = "kms"
+    path = "key"
+
+
+class Vpc(_Regional):
+    """A VPC."""
+
+    __slots__ = ()
+    cfn_type = "AWS::EC2::VPC"
+    noun = "VPC"
+    service = "ec2"
+    path = "vpc"
+
+
+class Subnet(_Regional):
+    """A subnet."""
+
+    __slots__ = ()
+    cfn_type = "AWS::EC2::Subnet"
+    noun = "subnet"
+    service = "ec2"
+    path = "subnet"
+
+
+class Trail(_Regional):
+    """A CloudTrail trail, in its home region; its account may be the organisation's management account."""
+
+    __slots__ = ()
+    cfn_type = "AWS::CloudTrail::Trail"
+    noun = "trail"
+    service = "cloudtrail"
+    path = "trail"
+
+
+KINDS: tuple[type[Resource], ...] = (Account, Region, Table, DaxCluster, Key, Vpc, Subnet, Trail)
+
+
+def parse(type_name: str, arn: str) -> Resource:
+    """Return the resource of the CloudFormation type ``type_name`` with this ARN.
+
+    Raises:
+        UsageError: unknown type, or the ARN is not of that type (a snapshot that is not ours).
+    """
+    for kind in KINDS:
+        if kind.cfn_type == type_name:
+            try:
+                return kind.from_arn(arn)
+            except ValueError as error:
+                raise UsageError(str(error)) from None
+    raise UsageError(f"unknown resource type {type_name!r}")
+
+
+def region_of(resource: Resource) -> Region | None:
+    """Return the region that holds a resource (itself, if it is one), or None for what is global."""
+    return ancestor(resource, Region)
+
+
+def account_of(resource: Resource) -> Account:
+    """Return the account that owns a resource (itself, if it is one)."""
+    account = ancestor(resource, Account)
+    assert account is not None, resource  # every resource stands below an account
+    return account
+
+
+def ancestor(resource: Resource, kind: type[_R]) -> _R | None:
+    """Return the resource itself or the nearest one above it that is of ``kind``."""
+    here: Resource | None = resource
+    while here is not None and not isinstance(here, kind):
+        here = here.parent
+    return here
