@@ -163,9 +163,10 @@ def read_signature(function: Callable[..., Any]) -> Signature:
                 raise SignatureError(f"{where} is a setting and needs a default.")
             settings.append(parameter)
         elif position == 0:
-            kinds = union_members(hint)
-            if not all(isinstance(kind, type) and issubclass(kind, Resource) for kind in kinds):
+            members = union_members(hint)
+            if not all(isinstance(kind, type) and issubclass(kind, Resource) for kind in members):
                 raise SignatureError(f"{where} must be a kind of resource, such as Table, and is {hint}.")
+            kinds = members
         elif hint is Config:
             takes_config = parameter.name
         else:
