@@ -187,9 +187,9 @@ class Rule:
         """Return the rule with other settings (and, if given, another base severity)."""
         return replace(self, severity=self.severity if severity is None else severity, values=dict(values))
 
-    def judge(self, arguments: Mapping[str, Any]) -> Iterable[Verdict]:
+    def judge(self, resource: Resource, arguments: Mapping[str, Any]) -> Iterable[Verdict]:
         """Call the rule; the outcome is always a sequence, empty where the rule has nothing to say."""
-        outcome = self.function(**arguments, **self.values)
+        outcome = self.function(resource, **arguments, **self.values)
         if outcome is None:
             return ()
         return (outcome,) if isinstance(outcome, Verdict) else tuple(outcome)

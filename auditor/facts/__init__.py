@@ -30,11 +30,13 @@ from auditor.facts.network import (
     VpcEndpoints,
     VpcInfo,
     Vpcs,
+    Workloads,
 )
 from auditor.facts.region import (
     CollectionTime,
     DaxClusterNames,
     EnabledRegions,
+    RegionScope,
     RegionStatus,
     RegionUse,
     TableNames,
@@ -98,6 +100,7 @@ __all__ = [
     "PrefixLists",
     "Reason",
     "RecorderStatus",
+    "RegionScope",
     "RegionStatus",
     "RegionUse",
     "Replica",
@@ -123,6 +126,7 @@ __all__ = [
     "VpcInfo",
     "Vpcs",
     "Witness",
+    "Workloads",
     "derive",
     "fact",
 ]

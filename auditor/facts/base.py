@@ -273,5 +273,8 @@ def _direct(signature: Signature, kind: type[Resource]) -> Iterator[tuple[type, 
 
 
 def listers(kind: type[Resource]) -> list[type]:
-    """Return the raw facts that enumerate the resources of a kind."""
+    """Return the raw facts that enumerate the resources of a kind.
+
+    The regions of an account are settled before the collection begins (see ``RegionScope``).
+    """
     return [fact_type for fact_type, info in RAW.items() if kind in info.lists]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import DaxCluster, Region
 
 
@@ -65,9 +65,11 @@ class DaxPlacement:
         public_subnets: The subnets whose effective route table has an active default route to an internet
             gateway, each as ``subnet-id``, route table id, destination and gateway id.
         subnets: All subnet ids of the group, sorted.
+        gap: Why it is not known of every subnet whether it is public; None when it is.
     """
 
     vpc_id: str
-    default_vpc: bool
+    default_vpc: bool | Gap
     public_subnets: tuple[tuple[str, str, str, str], ...]
     subnets: tuple[str, ...]
+    gap: Gap | None = None

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import Region, Resource, Subnet, Vpc
 
 
@@ -150,12 +150,16 @@ class VpcEndpoints:
 
 @dataclass(frozen=True, slots=True)
 class NatGateway:
-    """One NAT gateway: ``ConnectivityType`` (public, private) and ``State``, lower case."""
+    """One NAT gateway: ``ConnectivityType`` (public, private) and ``State``, lower case.
+
+    ``subnet_id`` is ``SubnetId``, None for a regional NAT gateway, which is in no subnet.
+    """
 
     id: str
     vpc_id: str
     connectivity: str
     state: str
+    subnet_id: str | None = None
 
 
 @fact(Region, "ec2:DescribeNatGateways", in_use_only=True)
@@ -244,21 +248,35 @@ class VpcDns:
 
 
 @dataclass(frozen=True, slots=True)
+class Workloads:
+    """The network interfaces of workloads in a region, by subnet (derived).
+
+    A subnet without workloads is absent.
+    """
+
+    by_subnet: Mapping[Subnet, tuple[NetworkInterface, ...]]
+
+
+@dataclass(frozen=True, slots=True)
 class SubnetPath:
     """Which way a workload in a subnet reaches DynamoDB in its region (derived).
 
     Attributes:
         workload: The subnet holds network interfaces of workloads. Without, the rest means nothing.
-        path: ``endpoint``, ``nat``, ``igw``, ``isolated`` or ``other``.
-        shared_from: The account that owns the subnet, when it is shared with the audited one.
+        path: The worst of ``paths``.
+        paths: The ways that parts of DynamoDB's address ranges take, worst first: ``igw``, ``other``, ``nat``,
+            ``endpoint``, ``isolated``.
+        vpc_id: Its VPC.
+        gap: What could not be found out about some next hop, where ``paths`` holds a bad one all the same.
         evidence: What was found: route table, matched routes, next hops, public interfaces and so on.
     """
 
     workload: bool
-    path: str
-    vpc_id: str
-    shared_from: str | None
-    evidence: Mapping[str, object]
+    path: str = ""
+    paths: tuple[str, ...] = ()
+    vpc_id: str = ""
+    gap: Gap | None = None
+    evidence: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,19 +284,17 @@ class VpcCoverage:
     """How a VPC's workload subnets are served by its DynamoDB endpoints (derived).
 
     Attributes:
-        workload_subnets: Ids of the subnets with workloads; empty: the VPC has none.
-        isolated: Every one of them has no way to DynamoDB at all.
-        route_tables: Ids of the effective route tables of the workload subnets.
+        workload_subnets: Ids of the subnets with workloads, sorted; empty: the VPC has none.
+        isolated: Every one of them has no way to DynamoDB at all, and not because an endpoint is broken.
+        route_tables: Ids of the effective route tables of the workload subnets, sorted.
         gateway_endpoints: DynamoDB gateway endpoints of this region in the VPC, whatever their state.
-        interface_endpoints: DynamoDB interface endpoints in the VPC.
-        uncovered: Those of ``route_tables`` without a route to an available gateway endpoint.
-        shared_from: The account that owns the VPC, when it is shared with the audited one.
+        interface_endpoints: DynamoDB interface endpoints in the VPC, whatever their state.
+        uncovered: Those of ``route_tables`` without a working route to an available gateway endpoint.
     """
 
     workload_subnets: tuple[str, ...]
-    isolated: bool
-    route_tables: tuple[str, ...]
-    gateway_endpoints: tuple[Endpoint, ...]
-    interface_endpoints: tuple[Endpoint, ...]
-    uncovered: tuple[str, ...]
-    shared_from: str | None
+    isolated: bool | Gap = False
+    route_tables: tuple[str, ...] = ()
+    gateway_endpoints: tuple[Endpoint, ...] = ()
+    interface_endpoints: tuple[Endpoint, ...] = ()
+    uncovered: tuple[str, ...] = ()

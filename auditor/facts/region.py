@@ -43,6 +43,26 @@ class EnabledRegions:
     regions: tuple[RegionStatus, ...]
 
 
+@fact(Account, "ec2:DescribeRegions", "account:ListRegions", lists=Region)
+@dataclass(frozen=True, slots=True)
+class RegionScope:
+    """Which regions of the account are audited, and why these.
+
+    A gap here means that the enabled regions could not be read and the partition's default ones were taken.
+
+    Attributes:
+        regions: The audited regions.
+        chosen: They were named by the user; otherwise they are all enabled ones.
+    """
+
+    regions: tuple[Region, ...]
+    chosen: bool
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the regions."""
+        yield from self.regions
+
+
 @fact(Region, "dynamodb:ListTables", lists=Table)
 @dataclass(frozen=True, slots=True)
 class TableNames:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import Region, Resource, Trail
 
 
@@ -94,17 +94,21 @@ class TrailVerdict:
     """What one trail does for a region's management events.
 
     Attributes:
-        records: True when it is logging DynamoDB's and KMS's management writes there; None when undecidable.
-        shortcomings: What keeps it from being complete, as sentences; empty for a good trail.
+        info: The trail.
+        records: True when it is logging DynamoDB's management writes there; None when that is not known.
+        shortcomings: What is known to keep it from being complete, as sentences. That it lacks a KMS key of its
+            own is left to ``info``.
+        gap: What could not be found out about it and matters, or None.
     """
 
     info: TrailInfo
     records: bool | None
-    shortcomings: tuple[str, ...]
+    shortcomings: tuple[str, ...] = ()
+    gap: Gap | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ManagementLogging:
-    """All trails that reach a region, judged for management events (derived)."""
+    """All trails that reach a region, judged for management events (derived); each once, in order of ARN."""
 
     trails: tuple[TrailVerdict, ...]

@@ -1,0 +1,308 @@
+"""The engine: from an inventory and rules to findings. Pure: no calls, no clock.
+
+Every rule is asked about every resource of its kind. What a rule needs is looked up by type; what is
+missing makes the verdict ``unknown``, and a listing that is missing is itself an ``unknown`` finding, so
+that nothing disappears from a report.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from auditor.config import Config
+from auditor.facts import Environment, Gap, Reason, RegionUse, Sensitivity, Tags
+from auditor.facts.base import DERIVED, RAW, Signature, about, listers, raw_closure, subject
+from auditor.inventory import CallError, Inventory
+from auditor.packs import Rules
+from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
+from auditor.resources import DaxCluster, Region, Resource, Table, ancestor, region_of
+from auditor.rule_api import Rule, Severity, Status, Verdict, not_applicable, unknown
+
+log = logging.getLogger(__name__)
+
+#: Severity of a failure moves with what the resource's tags say.
+_CONTEXT: tuple[type, ...] = (Environment, Sensitivity)
+
+
+def _context_signature(rule: Rule) -> Signature | None:
+    """Return, as a signature, the facts that move the severity of a rule's failures."""
+    kinds = tuple(kind for kind in rule.signature.kinds if kind in (Table, DaxCluster))
+    if not kinds:
+        return None
+    return replace(DERIVED[Environment].signature, kinds=kinds)
+
+
+def signatures(rules: Iterable[Rule]) -> Iterator[Signature]:
+    """Yield what rules need: their own signatures, and that of the context which moves their severity."""
+    for rule in rules:
+        yield rule.signature
+        context = _context_signature(rule)
+        if context is not None:
+            yield context
+
+
+def wanted(rules: Iterable[Rule]) -> set[tuple[type, type[Resource]]]:
+    """Return the raw facts, each with the kind it is wanted for, that some rules rest on."""
+    return raw_closure(signatures(rules))
+
+
+@dataclass
+class Resolver:
+    """Looks facts up: raw ones in the inventory, derived ones computed once."""
+
+    inventory: Inventory
+    config: Config
+    _derived: dict[tuple[type, Resource], Any] = field(default_factory=dict)
+    _across: dict[tuple[type, type[Resource]], Mapping[Resource, Any]] = field(default_factory=dict)
+
+    def get(self, fact_type: type, resource: Resource) -> Any:
+        """Return the fact, or the gap, of a type about a resource or the nearest one above it."""
+        kind = subject(fact_type, type(resource))
+        here = ancestor(resource, kind) if kind is not None else None
+        if here is None:
+            return Gap(Reason.UNSUPPORTED, f"{fact_type.__name__} says nothing about a {resource.noun}.")
+        if fact_type in RAW:
+            found = self.inventory.facts.get(fact_type, {}).get(here)
+            return self._absent(fact_type, here) if found is None else found
+        if (fact_type, here) not in self._derived:
+            self._derived[fact_type, here] = self._derive(fact_type, here)
+        return self._derived[fact_type, here]
+
+    def _derive(self, fact_type: type, resource: Resource) -> Any:
+        derivation = DERIVED[fact_type]
+        arguments, gap = self.arguments(derivation.signature, resource)
+        return gap if gap is not None else derivation.function(resource, **arguments)
+
+    def _absent(self, fact_type: type, resource: Resource) -> Gap:
+        if not self.inventory.in_scope(resource):
+            where = f"{resource.noun} {resource.label}"
+            return Gap(Reason.PARTIAL_DATA, f"The {where} is not part of this audit.")
+        if self.inventory.interrupted:
+            return Gap(Reason.PARTIAL_DATA, "The collection was interrupted before this was known.")
+        return Gap(
+            Reason.PARTIAL_DATA,
+            f"{fact_type.__name__} was not collected: the inventory was made for other rules. Collect it again.",
+        )
+
+    def arguments(self, signature: Signature, resource: Resource) -> tuple[dict[str, Any], Gap | None]:
+        """Return what a function takes besides the resource, and the first gap that it does not handle itself."""
+        arguments: dict[str, Any] = {}
+        first: Gap | None = None
+        if signature.takes_config:
+            arguments[signature.takes_config] = self.config
+        for need in signature.needs:
+            if need.across is not None:
+                arguments[need.name] = self.across(need.fact, need.across)
+                continue
+            value = self.get(need.fact, resource)
+            if isinstance(value, Gap) and not need.optional and first is None:
+                first = value
+            arguments[need.name] = value
+        return arguments, first
+
+    def across(self, fact_type: type, kind: type[Resource]) -> Mapping[Resource, Any]:
+        """Return the fact, or the gap, about every known resource of a kind."""
+        if (fact_type, kind) not in self._across:
+            resources = self.inventory.of_kind(kind)
+            if fact_type in RAW:
+                held = self.inventory.facts.get(fact_type, {})
+                found = {resource: held[resource] for resource in resources if resource in held}
+            else:
+                found = {resource: self.get(fact_type, resource) for resource in resources}
+            self._across[fact_type, kind] = found
+        return self._across[fact_type, kind]
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What the rules say of an inventory.
+
+    Attributes:
+        findings: Sorted: worst first, then by rule and resource.
+        resources: Every resource with a finding, and every table and cluster that was found.
+        tags: Tags of tables and clusters, where known.
+        errors: Failed calls, each with the ids of the rules that needed what is missing.
+        complete: No verdict is unknown and the collection was not interrupted.
+    """
+
+    findings: tuple[Finding, ...]
+    resources: tuple[Resource, ...]
+    tags: Mapping[Resource, Mapping[str, str]]
+    errors: tuple[tuple[CallError, tuple[str, ...]], ...]
+    complete: bool
+
+
+def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
+    """Ask every rule about every resource of its kind."""
+    resolver = Resolver(inventory, config)
+    findings: dict[tuple[str, str, str | None], Finding] = {}
+    for rule in rules.values():
+        for finding in _ask(rule, resolver):
+            # One cause, one finding: a region whose two listings are denied is one unknown for a rule.
+            findings.setdefault((rule.id, finding.resource.arn, finding.sub_key), finding)
+    found = {resource for kind in (Table, DaxCluster) for resource in inventory.of_kind(kind)}
+    shown = {finding.resource for finding in findings.values()} | {one for one in found if inventory.in_scope(one)}
+    tags = {
+        resource: value.values
+        for resource, value in inventory.facts.get(Tags, {}).items()
+        if resource in shown and not isinstance(value, Gap)
+    }
+    needed_by = {rule.id: {fact_type.__name__ for fact_type, _ in wanted([rule])} for rule in rules.values()}
+    errors = tuple(
+        (error, tuple(sorted(rule_id for rule_id, names in needed_by.items() if error.fact in names)))
+        for error in sorted(set(inventory.errors))
+    )
+    complete = not inventory.interrupted and not any(one.status is Status.UNKNOWN for one in findings.values())
+    return Judgement(
+        tuple(sorted(findings.values(), key=lambda finding: finding.sort_key)),
+        tuple(sorted(shown)),
+        tags,
+        errors,
+        complete and bool(inventory.scopes),
+    )
+
+
+def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
+    inventory = resolver.inventory
+    in_use_only = any(RAW[fact_type].in_use_only for fact_type, _ in raw_closure([rule.signature]))
+    listing_gaps = dict(_listing_gaps(rule, inventory))
+    for kind in rule.signature.kinds:
+        for resource in inventory.of_kind(kind):
+            if not inventory.in_scope(resource):
+                continue
+            region = region_of(resource)
+            use = resolver.get(RegionUse, region) if in_use_only and region is not None else None
+            if isinstance(use, Gap):
+                # Without tables the rule would not apply, and whether there are any is not known.
+                yield from _findings(rule, resource, [unknown(use)], resolver)
+            elif use is not None and not use.in_use and isinstance(resource, Region):
+                verdict = not_applicable("The region has no tables and no DAX clusters.")
+                yield from _findings(rule, resource, [verdict], resolver)
+            else:
+                yield from _findings(rule, resource, _verdicts(rule, resource, resolver), resolver)
+    if in_use_only:
+        for here in inventory.of_kind(Region):
+            use = resolver.get(RegionUse, here)
+            if isinstance(use, Gap) and inventory.in_scope(here):
+                listing_gaps.setdefault(here, use)
+    for resource, gap in sorted(listing_gaps.items()):
+        yield from _findings(rule, resource, [unknown(gap)], resolver)
+
+
+def _listing_gaps(rule: Rule, inventory: Inventory) -> Iterator[tuple[Resource, Gap]]:
+    """Yield the resources below which a rule's resources could not be listed, each with why."""
+    todo, seen = list(rule.signature.kinds), set[type[Resource]]()
+    while todo:
+        kind = todo.pop()
+        if kind in seen:
+            continue
+        seen.add(kind)
+        for lister in listers(kind):
+            for resource, value in inventory.facts.get(lister, {}).items():
+                if isinstance(value, Gap) and inventory.in_scope(resource) and resource not in inventory.vanished:
+                    yield resource, value
+            todo += about(lister)
+
+
+def _verdicts(rule: Rule, resource: Resource, resolver: Resolver) -> Iterable[Verdict]:
+    try:
+        arguments, gap = resolver.arguments(rule.signature, resource)
+        if gap is not None:
+            return [unknown(gap)]
+        return rule.judge(resource, arguments)
+    except Exception as error:  # a broken rule spoils its own verdict, not the run
+        log.exception("rule %s failed on %s", rule.id, resource.arn)
+        text = f"The rule itself failed: {type(error).__name__}: {error}"
+        return [unknown(text, reason=Reason.RULE_ERROR)]
+
+
+def _findings(rule: Rule, resource: Resource, verdicts: Iterable[Verdict], resolver: Resolver) -> Iterator[Finding]:
+    for verdict in verdicts:
+        where = verdict.about or resource
+        severity, evidence = rule.severity, dict(verdict.evidence)
+        if verdict.severity is not None:
+            severity = verdict.severity
+        elif verdict.status is Status.FAIL:
+            severity, notes = _moved(rule.severity, where, resolver)
+            evidence |= notes
+        yield Finding(
+            rule.id,
+            where,
+            verdict.status,
+            severity,
+            verdict.message,
+            evidence,
+            verdict.sub_key,
+            verdict.reason,
+            verdict.missing_permission,
+        )
+
+
+def _moved(severity: Severity, resource: Resource, resolver: Resolver) -> tuple[Severity, dict[str, Any]]:
+    """Return a failure's severity in its context, with the notes that say why it moved.
+
+    One up for sensitive data; one down for a table outside production, or whose environment nobody tagged.
+    """
+    if not isinstance(resource, Table | DaxCluster):
+        return severity, {}
+    environment, sensitivity = (resolver.get(fact_type, resource) for fact_type in _CONTEXT)
+    steps, notes = 0, {}
+    if isinstance(sensitivity, Sensitivity) and sensitivity.sensitive:
+        steps += 1
+        notes["sensitive"] = sensitivity.source
+    if isinstance(resource, Table) and isinstance(environment, Environment):
+        if not environment.tagged:
+            steps -= 1
+            notes["environment"] = "not tagged"
+        elif not environment.production:
+            steps -= 1
+            notes["environment"] = environment.source
+    return severity.moved(steps), notes
+
+
+def audit(
+    inventory: Inventory,
+    rules: Rules,
+    config: Config,
+    run: RunInfo,
+    *,
+    version: str,
+    fail_on: Severity | None = Severity.HIGH,
+    allow_incomplete: bool = False,
+    exit_zero: bool = False,
+) -> Report:
+    """Return the report on an inventory.
+
+    Args:
+        inventory: What was collected.
+        rules: The rules to ask, configured.
+        config: Global parameters.
+        run: How the inventory came about.
+        version: The tool's version.
+        fail_on: Lowest severity that fails the gate; None: none does.
+        allow_incomplete: An incomplete run does not change the exit code.
+        exit_zero: The exit code is 0 whatever is found.
+    """
+    outcome = judge(inventory, rules, config)
+    gate: Gate = judge_gate(
+        outcome.findings,
+        fail_on,
+        complete=outcome.complete,
+        allow_incomplete=allow_incomplete,
+        exit_zero=exit_zero,
+    )
+    return Report(
+        version,
+        run,
+        inventory.scopes,
+        tuple(rules.values()),
+        outcome.resources,
+        outcome.tags,
+        outcome.findings,
+        outcome.errors,
+        outcome.complete,
+        gate,
+    )

@@ -1,0 +1,296 @@
+"""The inventory: facts and gaps by resource, and its lossless form on disk, the snapshot."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import os
+import tempfile
+import zlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from auditor.errors import UsageError
+from auditor.facts.base import RAW, Gap
+from auditor.resources import Account, Region, Resource, Table, account_of, parse, region_of
+
+SCHEMA = "urn:ddbaudit:schema:snapshot-1"
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """An audited account and its audited regions.
+
+    Attributes:
+        account: The account.
+        name: Its name in the organisation or its alias; an empty text when unknown.
+        regions: The regions that were audited, sorted by name.
+    """
+
+    account: Account
+    name: str
+    regions: tuple[Region, ...]
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CallError:
+    """A call that failed, or a resource that vanished between two calls.
+
+    Attributes:
+        account: Account number.
+        region: Region code, empty for global services.
+        service: Service as in ``operation``'s declaration, such as dynamodb.
+        operation: API operation.
+        code: AWS's error code, or the exception's name.
+        message: AWS's message.
+        fact: Name of the fact that is missing for it.
+    """
+
+    account: str
+    region: str
+    service: str
+    operation: str
+    code: str
+    message: str
+    fact: str
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who collected (sts:GetCallerIdentity)."""
+
+    account: str
+    arn: str
+
+
+@dataclass
+class Inventory:
+    """Everything that was collected.
+
+    Attributes:
+        caller: Whose credentials collected it.
+        scopes: What was audited.
+        facts: Fact class -> resource -> the fact, or the gap where it should be.
+        errors: Calls that failed.
+        vanished: Resources that were listed but gone when asked for.
+        interrupted: The collection was stopped before it was complete.
+    """
+
+    caller: Caller
+    scopes: tuple[Scope, ...]
+    facts: dict[type, dict[Resource, Any]] = field(default_factory=dict)
+    errors: list[CallError] = field(default_factory=list)
+    vanished: set[Resource] = field(default_factory=set)
+    interrupted: bool = False
+    _known: dict[type[Resource], set[Resource]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Register the accounts and regions of the scopes as known resources."""
+        self._accounts = {scope.account for scope in self.scopes}
+        self._regions = {region for scope in self.scopes for region in scope.regions}
+        self._region_names = {region.name for region in self._regions}
+        for scope in self.scopes:
+            self.learn([scope.account, *scope.regions])
+
+    def put(self, resource: Resource, value: Any) -> list[Resource]:
+        """Keep a fact about a resource and return the resources that were not known before.
+
+        A fact replaces a gap; a gap never replaces a fact (a key that two accounts use is asked for by both).
+        """
+        facts = self.facts.setdefault(type(value), {})
+        facts[resource] = value
+        return self.learn([resource, *(value.names() if hasattr(value, "names") else ())])
+
+    def put_gap(self, resource: Resource, fact_type: type, gap: Gap) -> None:
+        """Note that a fact about a resource is missing, unless it is there."""
+        self.facts.setdefault(fact_type, {}).setdefault(resource, gap)
+        self.learn([resource])
+
+    def learn(self, resources: Iterable[Resource]) -> list[Resource]:
+        """Add resources to the known ones and return those that are new."""
+        new = []
+        for resource in resources:
+            known = self._known.setdefault(type(resource), set())
+            if resource not in known:
+                known.add(resource)
+                new.append(resource)
+        return new
+
+    def of_kind(self, kind: type[Resource]) -> list[Resource]:
+        """Return the known resources of a kind that did not vanish, in order of ARN."""
+        return sorted(self._known.get(kind, set()) - self.vanished)
+
+    def in_scope(self, resource: Resource) -> bool:
+        """Tell whether findings about a resource belong into the report of this inventory.
+
+        Tables and clusters must be of an audited region. What an audited account merely uses (a key, a shared
+        subnet) may belong to another account.
+        """
+        region = region_of(resource)
+        if region is None:
+            return account_of(resource) in self._accounts
+        if region in self._regions:
+            return True
+        if isinstance(resource, Table | Region):
+            return False
+        return account_of(resource) not in self._accounts and region.name in self._region_names
+
+    def everything(self) -> list[Resource]:
+        """Return all known resources, the vanished ones too, in order of ARN."""
+        return sorted(resource for resources in self._known.values() for resource in resources)
+
+
+class _Item(msgspec.Struct, array_like=True):
+    kind: str
+    arn: str
+    value: Any
+
+
+class _GapItem(msgspec.Struct, array_like=True):
+    fact: str
+    kind: str
+    arn: str
+    gap: Gap
+
+
+class _Snapshot(msgspec.Struct):
+    schema: str
+    tool: str
+    caller: Caller
+    scopes: tuple[Scope, ...]
+    facts: dict[str, list[_Item]]
+    gaps: list[_GapItem]
+    errors: list[CallError]
+    vanished: list[tuple[str, str]]
+    known: list[tuple[str, str]]
+    interrupted: bool = False
+
+
+def dumps(inventory: Inventory, tool: str) -> bytes:
+    """Return the snapshot of an inventory as JSON; the same inventory gives the same bytes."""
+    facts: dict[str, list[_Item]] = {}
+    gaps: list[_GapItem] = []
+    for fact_type, by_resource in sorted(inventory.facts.items(), key=lambda item: item[0].__name__):
+        for resource, value in sorted(by_resource.items(), key=lambda item: (item[0].cfn_type, item[0].arn)):
+            if isinstance(value, Gap):
+                gaps.append(_GapItem(fact_type.__name__, resource.cfn_type, resource.arn, value))
+            else:
+                facts.setdefault(fact_type.__name__, []).append(_Item(resource.cfn_type, resource.arn, value))
+    snapshot = _Snapshot(
+        SCHEMA,
+        tool,
+        inventory.caller,
+        inventory.scopes,
+        facts,
+        gaps,
+        sorted(inventory.errors),
+        [(resource.cfn_type, resource.arn) for resource in sorted(inventory.vanished)],
+        [(resource.cfn_type, resource.arn) for resource in inventory.everything()],
+        inventory.interrupted,
+    )
+    return msgspec.json.encode(snapshot)
+
+
+def loads(data: bytes) -> Inventory:
+    """Return the inventory of a snapshot.
+
+    Raises:
+        UsageError: the text is no JSON, not a snapshot of ours, or of another schema version.
+    """
+    try:
+        snapshot = msgspec.json.decode(data, type=_Snapshot)
+        if snapshot.schema != SCHEMA:
+            raise UsageError(f"the snapshot has schema {snapshot.schema!r}; this version reads {SCHEMA!r}.")
+        by_name = {fact_type.__name__: fact_type for fact_type in RAW}
+        inventory = Inventory(snapshot.caller, snapshot.scopes, interrupted=snapshot.interrupted)
+        for name, items in snapshot.facts.items():
+            for item in items:
+                value: Any = msgspec.convert(item.value, _fact_class(by_name, name))
+                inventory.put(parse(item.kind, item.arn), value)
+        for gap in snapshot.gaps:
+            inventory.put_gap(parse(gap.kind, gap.arn), _fact_class(by_name, gap.fact), gap.gap)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"not a ddbaudit snapshot: {error}") from None
+    inventory.errors = snapshot.errors
+    inventory.vanished = {parse(kind, arn) for kind, arn in snapshot.vanished}
+    inventory.learn(parse(kind, arn) for kind, arn in snapshot.known)
+    return inventory
+
+
+def _fact_class(by_name: Mapping[str, type], name: str) -> type:
+    if name not in by_name:
+        raise UsageError(f"the snapshot holds the fact {name!r}, which this version does not know.")
+    return by_name[name]
+
+
+def save(inventory: Inventory, path: Path, tool: str) -> None:
+    """Write a snapshot, compressed when the name ends in .gz; never half a file.
+
+    Raises:
+        UsageError: the file cannot be written.
+    """
+    data = dumps(inventory, tool)
+    if path.suffix == ".gz":
+        buffer = io.BytesIO()
+        with gzip.GzipFile(filename="", mode="wb", fileobj=buffer, mtime=0) as archive:
+            archive.write(data)
+        data = buffer.getvalue()
+    write_atomically(path, data)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Write a file through a temporary one beside it, so that readers never see half of it.
+
+    Raises:
+        UsageError: the folder does not exist and cannot be made, or is not writable.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+        temporary = Path(name)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(data)
+            umask = os.umask(0)
+            os.umask(umask)
+            temporary.chmod(0o666 & ~umask)
+            temporary.replace(path)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be written: {error.strerror}.", "Choose another place.") from None
+
+
+def read(path: Path) -> Inventory:
+    """Read a snapshot file.
+
+    Raises:
+        UsageError: the file is missing, not gzip though named so, truncated, or not a snapshot of ours.
+    """
+    try:
+        data = path.read_bytes()
+        if data[:2] == b"\x1f\x8b":
+            data = gzip.decompress(data)
+    except (OSError, EOFError, zlib.error) as error:
+        text = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise UsageError(
+            f"{path}: cannot be read: {text}.", "`ddbaudit collect --output FILE` writes a snapshot."
+        ) from None
+    try:
+        return loads(data)
+    except UsageError as error:
+        raise UsageError(f"{path}: {error.message}", "`ddbaudit collect --output FILE` writes a snapshot.") from None
+
+
+def collected_at(inventory: Inventory) -> datetime | None:
+    """Return when the collection began, or None for an inventory without any fact about an account."""
+    from auditor.facts.region import CollectionTime
+
+    times = [value.at for value in inventory.facts.get(CollectionTime, {}).values() if not isinstance(value, Gap)]
+    return min(times) if times else None

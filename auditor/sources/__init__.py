@@ -1,0 +1,1 @@
+"""Where facts come from: AWS, a snapshot, the example organisation."""

@@ -1,0 +1,82 @@
+"""CloudTrail trails."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.facts import ClassicSelector, FieldSelector, TrailInfo, Trails, TrailSelectors, TrailStatus
+from auditor.resources import Region, Trail
+from auditor.sources.aws.collector import Yield, collects
+from auditor.sources.aws.session import Aws
+
+
+@collects(Trails, about=Region)
+def trails(aws: Aws, region: Region) -> Yield:
+    """Yield the trails that reach the region, shadow copies included: members see organisation trails so."""
+    answer = aws.call("cloudtrail:DescribeTrails", includeShadowTrails=True)
+    found = [
+        TrailInfo(
+            trail=Trail.from_arn(entry["TrailARN"]),
+            multi_region=entry.get("IsMultiRegionTrail", False),
+            validation=entry.get("LogFileValidationEnabled", False),
+            organization=entry.get("IsOrganizationTrail", False),
+            kms_key=entry.get("KmsKeyId"),
+            bucket=entry.get("S3BucketName"),
+            log_group=entry.get("CloudWatchLogsLogGroupArn"),
+        )
+        for entry in answer.get("trailList", [])
+    ]
+    yield region, Trails(tuple(sorted(found, key=lambda info: info.trail.arn)))
+
+
+@collects(TrailStatus, about=Trail)
+def trail_status(aws: Aws, trail: Trail) -> Yield:
+    """Yield whether a trail records; asked by ARN in its home region."""
+    answer = aws.call("cloudtrail:GetTrailStatus", Name=trail.arn)
+    yield (
+        trail,
+        TrailStatus(
+            logging=answer.get("IsLogging", False),
+            delivery_error=answer.get("LatestDeliveryError") or None,
+            digest_error=answer.get("LatestDigestDeliveryError") or None,
+            last_delivery=answer.get("LatestDeliveryTime") or None,
+        ),
+    )
+
+
+@collects(TrailSelectors, about=Trail)
+def trail_selectors(aws: Aws, trail: Trail) -> Yield:
+    """Yield which events a trail records; asked by ARN in its home region."""
+    answer = aws.call("cloudtrail:GetEventSelectors", TrailName=trail.arn)
+    yield (
+        trail,
+        TrailSelectors(
+            classic=tuple(_classic(entry) for entry in answer.get("EventSelectors") or []),
+            advanced=tuple(
+                tuple(_field(one) for one in entry.get("FieldSelectors", []))
+                for entry in answer.get("AdvancedEventSelectors") or []
+            ),
+        ),
+    )
+
+
+def _classic(entry: Mapping[str, Any]) -> ClassicSelector:
+    return ClassicSelector(
+        read_write=entry.get("ReadWriteType", "All"),
+        management=entry.get("IncludeManagementEvents", True),
+        excluded_sources=tuple(entry.get("ExcludeManagementEventSources") or []),
+        data_resources={one["Type"]: tuple(one.get("Values", [])) for one in entry.get("DataResources") or []},
+    )
+
+
+def _field(entry: Mapping[str, Any]) -> FieldSelector:
+    return FieldSelector(
+        field=entry["Field"],
+        equals=tuple(entry.get("Equals") or []),
+        not_equals=tuple(entry.get("NotEquals") or []),
+        starts_with=tuple(entry.get("StartsWith") or []),
+        not_starts_with=tuple(entry.get("NotStartsWith") or []),
+        ends_with=tuple(entry.get("EndsWith") or []),
+        not_ends_with=tuple(entry.get("NotEndsWith") or []),
+    )

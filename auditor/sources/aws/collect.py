@@ -1,0 +1,74 @@
+"""Collects an inventory from AWS: one account or several, each through its own credentials."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+from auditor.facts import CollectionTime, EnabledRegions, Gap, RegionScope
+from auditor.inventory import Caller, CallError, Inventory, Scope
+from auditor.resources import Account, Region, Resource
+from auditor.sources.aws import account, cloudtrail, config_service, dax, dynamodb, ec2, kms
+from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
+from auditor.sources.aws.session import Access
+
+#: The modules whose collectors serve; importing them registers these.
+SERVICES = (account, cloudtrail, config_service, dax, dynamodb, ec2, kms)
+
+
+def collect(
+    accesses: Iterable[Access],
+    caller: Caller,
+    regions: list[str],
+    wanted: set[tuple[type, type[Resource]]],
+    *,
+    now: datetime | None = None,
+    progress: Progress = lambda done, total: None,
+    waits: tuple[float, ...] = THROTTLE_WAITS,
+) -> Inventory:
+    """Collect the wanted facts of some accounts.
+
+    Args:
+        accesses: Credentials, one for each account.
+        caller: Who collects.
+        regions: Names of the regions to audit; empty: all that are enabled in each account.
+        wanted: Facts, each with the kind of resource it is wanted for (see ``engine.wanted``).
+        now: The collection's time; default: the clock's.
+        progress: Called with calls done and calls known so far.
+        waits: Seconds before each further try of a call that was throttled to the end.
+
+    Raises:
+        UsageError: a region is not one of the account's partition.
+    """
+    started = (now or datetime.now(UTC)).replace(microsecond=0)
+    prepared: list[tuple[type, Account, object]] = []
+    scopes, kept, errors = [], [], []
+    for access in accesses:
+        kept.append(access)
+        settled = dict(account.choose_regions(access, regions))
+        defaults = settled.pop(Region, None)
+        scope = settled[RegionScope]
+        if isinstance(scope, RegionScope):
+            audited = scope.regions
+        else:
+            assert isinstance(scope, Gap)
+            assert isinstance(defaults, list)
+            audited = tuple(defaults)
+            errors.append(
+                CallError(
+                    access.account.id, access.home_region(), "ec2", "DescribeRegions", scope.reason, scope.detail,
+                    RegionScope.__name__,
+                )
+            )  # fmt: skip
+        scopes.append(Scope(access.account, access.name, audited))
+        prepared += [(fact_type, access.account, value) for fact_type, value in settled.items()]
+    inventory = Inventory(caller, tuple(sorted(scopes, key=lambda scope: scope.account.id)), errors=errors)
+    for fact_type, owner, value in prepared:
+        if isinstance(value, Gap):
+            inventory.put_gap(owner, fact_type, value)
+        elif fact_type is RegionScope or (EnabledRegions, Account) in wanted:
+            inventory.put(owner, value)
+    for scope in inventory.scopes:
+        inventory.put(scope.account, CollectionTime(started))
+    Collection(inventory, kept, wanted, progress, waits).run()
+    return inventory

@@ -1,0 +1,247 @@
+"""The network of a region: VPCs, subnets, routes, endpoints, interfaces, prefix lists."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from auditor.facts import (
+    BlockPublicAccess,
+    Endpoint,
+    NatGateway,
+    NatGateways,
+    NetworkInterface,
+    NetworkInterfaces,
+    PrefixList,
+    PrefixLists,
+    Route,
+    RouteTable,
+    RouteTables,
+    SubnetInfo,
+    Subnets,
+    VpcDns,
+    VpcEndpoints,
+    VpcInfo,
+    Vpcs,
+)
+from auditor.resources import Account, Region, Subnet, Vpc
+from auditor.sources.aws.collector import Yield, collects
+from auditor.sources.aws.session import Aws, Missing
+
+#: Members of a route that name its next hop, the more specific ones first (EC2 API Reference, Route).
+_HOPS = (
+    "GatewayId",
+    "NatGatewayId",
+    "TransitGatewayId",
+    "VpcPeeringConnectionId",
+    "EgressOnlyInternetGatewayId",
+    "LocalGatewayId",
+    "CarrierGatewayId",
+    "CoreNetworkArn",
+    "OdbNetworkArn",
+    "NetworkInterfaceId",
+    "InstanceId",
+)
+
+
+def _owned(region: Region, owner: str | None) -> Region:
+    """Return the region of the owning account: what is shared with this account has another owner's ARN."""
+    if not owner or owner == region.account.id:
+        return region
+    return Region(Account(owner, region.account.partition), region.name)
+
+
+@collects(Vpcs, about=Region)
+def vpcs(aws: Aws, region: Region) -> Yield:
+    """Yield the region's VPCs."""
+    found = [
+        VpcInfo(Vpc(_owned(region, entry.get("OwnerId")), entry["VpcId"]), entry.get("IsDefault", False))
+        for page in aws.pages("ec2:DescribeVpcs")
+        for entry in page.get("Vpcs", [])
+    ]
+    yield region, Vpcs(tuple(sorted(found, key=lambda info: info.vpc.arn)))
+
+
+@collects(Subnets, BlockPublicAccess, about=Region)
+def subnets(aws: Aws, region: Region) -> Yield:
+    """Yield the subnets; and the region's Block Public Access, asked only where a subnet does not state its own."""
+    found = [
+        SubnetInfo(
+            subnet=Subnet(_owned(region, entry.get("OwnerId")), entry["SubnetId"]),
+            vpc_id=entry["VpcId"],
+            cidr=entry.get("CidrBlock") or "",
+            ipv6=bool(entry.get("Ipv6CidrBlockAssociationSet")),
+            zone=entry.get("AvailabilityZone", ""),
+            block_public_access=_lower((entry.get("BlockPublicAccessStates") or {}).get("InternetGatewayBlockMode")),
+        )
+        for page in aws.pages("ec2:DescribeSubnets")
+        for entry in page.get("Subnets", [])
+    ]
+    yield region, Subnets(tuple(sorted(found, key=lambda info: info.subnet.arn)))
+    if all(info.block_public_access is not None for info in found):
+        yield region, BlockPublicAccess("off")
+        return
+    answer = aws.call("ec2:DescribeVpcBlockPublicAccessOptions")
+    options = answer.get("VpcBlockPublicAccessOptions") or {}
+    yield region, BlockPublicAccess(_lower(options.get("InternetGatewayBlockMode")) or "off")
+
+
+def _lower(value: str | None) -> str | None:
+    return value.lower() if value else None
+
+
+@collects(RouteTables, about=Region)
+def route_tables(aws: Aws, region: Region) -> Yield:
+    """Yield the route tables."""
+    found = [
+        _route_table(entry) for page in aws.pages("ec2:DescribeRouteTables") for entry in page.get("RouteTables", [])
+    ]
+    yield region, RouteTables(tuple(sorted(found, key=lambda table: table.id)))
+
+
+def _route_table(entry: Mapping[str, Any]) -> RouteTable:
+    # An association with a gateway (an edge association) routes what comes in, not what goes out.
+    associations = [
+        one
+        for one in entry.get("Associations", [])
+        if not one.get("GatewayId") and (one.get("AssociationState") or {}).get("State", "associated") == "associated"
+    ]
+    return RouteTable(
+        id=entry["RouteTableId"],
+        vpc_id=entry["VpcId"],
+        main=any(one.get("Main") for one in associations),
+        subnet_ids=tuple(sorted(one["SubnetId"] for one in associations if one.get("SubnetId"))),
+        routes=tuple(_route(route) for route in entry.get("Routes", [])),
+    )
+
+
+def _route(route: Mapping[str, Any]) -> Route:
+    destination = (
+        route.get("DestinationCidrBlock")
+        or route.get("DestinationIpv6CidrBlock")
+        or route.get("DestinationPrefixListId")
+        or ""
+    )
+    return Route(
+        destination=destination,
+        target=next((route[hop] for hop in _HOPS if route.get(hop)), ""),
+        active=route.get("State", "active").lower() == "active",
+        propagated=route.get("Origin") == "EnableVgwRoutePropagation",
+    )
+
+
+@collects(VpcEndpoints, about=Region)
+def vpc_endpoints(aws: Aws, region: Region) -> Yield:
+    """Yield the VPC endpoints."""
+    found = [
+        _endpoint(entry) for page in aws.pages("ec2:DescribeVpcEndpoints") for entry in page.get("VpcEndpoints", [])
+    ]
+    yield region, VpcEndpoints(tuple(sorted(found, key=lambda endpoint: endpoint.id)))
+
+
+def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+    inbound_only = (entry.get("DnsOptions") or {}).get("PrivateDnsOnlyForInboundResolverEndpoint", False)
+    return Endpoint(
+        id=entry["VpcEndpointId"],
+        vpc_id=entry.get("VpcId", ""),
+        type=entry.get("VpcEndpointType", "Gateway"),
+        service=entry.get("ServiceName", ""),
+        state=entry.get("State", "").lower(),
+        route_table_ids=tuple(sorted(entry.get("RouteTableIds", []))),
+        subnet_ids=tuple(sorted(entry.get("SubnetIds", []))),
+        private_dns=bool(entry.get("PrivateDnsEnabled")) and not inbound_only,
+        service_region=entry.get("ServiceRegion"),
+        policy=entry.get("PolicyDocument"),
+    )
+
+
+@collects(NatGateways, about=Region)
+def nat_gateways(aws: Aws, region: Region) -> Yield:
+    """Yield the NAT gateways."""
+    found = [
+        NatGateway(
+            id=entry["NatGatewayId"],
+            vpc_id=entry.get("VpcId", ""),
+            connectivity=entry.get("ConnectivityType", "public").lower(),
+            state=entry.get("State", "").lower(),
+        )
+        for page in aws.pages("ec2:DescribeNatGateways")
+        for entry in page.get("NatGateways", [])
+    ]
+    yield region, NatGateways(tuple(sorted(found, key=lambda gateway: gateway.id)))
+
+
+@collects(NetworkInterfaces, about=Region)
+def network_interfaces(aws: Aws, region: Region) -> Yield:
+    """Yield the network interfaces, those of AWS-managed resources too where the account may hide them."""
+    try:
+        found = _interfaces(aws, region, IncludeManagedResources=True)
+    except Missing as missing:
+        if missing.code not in ("InvalidParameter", "UnknownParameter", "ParamValidationError"):
+            raise
+        found = _interfaces(aws, region)
+    yield region, NetworkInterfaces(tuple(sorted(found, key=lambda interface: interface.id)))
+
+
+def _interfaces(aws: Aws, region: Region, **params: Any) -> list[NetworkInterface]:
+    return [
+        NetworkInterface(
+            id=entry["NetworkInterfaceId"],
+            subnet=Subnet(region, entry["SubnetId"]),
+            vpc_id=entry.get("VpcId", ""),
+            type=entry.get("InterfaceType", "interface"),
+            status=entry.get("Status", "").lower(),
+            requester_managed=entry.get("RequesterManaged", False),
+            instance_id=(entry.get("Attachment") or {}).get("InstanceId"),
+            public_ip=(entry.get("Association") or {}).get("PublicIp"),
+            source_dest_check=entry.get("SourceDestCheck", True),
+            description=entry.get("Description", ""),
+        )
+        for page in aws.pages("ec2:DescribeNetworkInterfaces", **params)
+        for entry in page.get("NetworkInterfaces", [])
+        if entry.get("SubnetId")
+    ]
+
+
+@collects(PrefixLists, about=Region)
+def prefix_lists(aws: Aws, region: Region) -> Yield:
+    """Yield DynamoDB's prefix list and the customer's, with their entries."""
+    try:
+        found = list(_managed_lists(aws, region))
+    except Missing as first:
+        try:
+            found = [
+                PrefixList(entry["PrefixListId"], entry["PrefixListName"], "AWS", tuple(entry.get("Cidrs", [])))
+                for page in aws.pages("ec2:DescribePrefixLists")
+                for entry in page.get("PrefixLists", [])
+                if entry["PrefixListName"].endswith(f".{region.name}.dynamodb")
+            ]
+        except Missing:
+            raise first from None
+    yield region, PrefixLists(tuple(sorted(found, key=lambda one: one.id)))
+
+
+def _managed_lists(aws: Aws, region: Region) -> list[PrefixList]:
+    found = []
+    for page in aws.pages("ec2:DescribeManagedPrefixLists"):
+        for entry in page.get("PrefixLists", []):
+            name, owner = entry.get("PrefixListName", ""), entry.get("OwnerId", "")
+            # Of AWS's own lists only DynamoDB's is of interest: their blocks are disjoint.
+            if owner == "AWS" and not name.endswith(f".{region.name}.dynamodb"):
+                continue
+            cidrs = [
+                one["Cidr"]
+                for answer in aws.pages("ec2:GetManagedPrefixListEntries", PrefixListId=entry["PrefixListId"])
+                for one in answer.get("Entries", [])
+            ]
+            found.append(PrefixList(entry["PrefixListId"], name, owner, tuple(sorted(cidrs))))
+    return found
+
+
+@collects(VpcDns, about=Vpc)
+def vpc_dns(aws: Aws, vpc: Vpc) -> Yield:
+    """Yield a VPC's DNS attributes; AWS answers one attribute a call."""
+    gone = ("InvalidVpcID.NotFound",)
+    support = aws.call("ec2:DescribeVpcAttribute", gone=gone, VpcId=vpc.name, Attribute="enableDnsSupport")
+    hostnames = aws.call("ec2:DescribeVpcAttribute", gone=gone, VpcId=vpc.name, Attribute="enableDnsHostnames")
+    yield vpc, VpcDns(support["EnableDnsSupport"]["Value"], hostnames["EnableDnsHostnames"]["Value"])

@@ -1,0 +1,58 @@
+"""KMS keys of tables."""
+
+from __future__ import annotations
+
+from auditor.facts import KeyAliases, KeyRotation, KeySettings
+from auditor.resources import Key, Region
+from auditor.sources.aws.collector import Yield, collects
+from auditor.sources.aws.session import Aws
+
+
+@collects(KeySettings, about=Key)
+def key_settings(aws: Aws, key: Key) -> Yield:
+    """Yield what KMS says of a key. A key that KMS does not find is a finding, not a race: a table names it."""
+    answer = aws.call("kms:DescribeKey", absent=("NotFoundException",), KeyId=key.arn)
+    if answer is None:
+        yield key, KeySettings(state="NotFound")
+        return
+    metadata = answer["KeyMetadata"]
+    multi_region = metadata.get("MultiRegionConfiguration") or {}
+    primary = (multi_region.get("PrimaryKey") or {}).get("Arn")
+    yield (
+        key,
+        KeySettings(
+            state=metadata["KeyState"],
+            manager=metadata.get("KeyManager", "CUSTOMER").upper(),
+            origin=metadata.get("Origin", "AWS_KMS"),
+            spec=metadata.get("KeySpec", "SYMMETRIC_DEFAULT"),
+            deletion_date=metadata.get("DeletionDate"),
+            valid_to=metadata.get("ValidTo"),
+            multi_region_type=multi_region.get("MultiRegionKeyType"),
+            primary=Key.from_arn(primary) if primary else None,
+        ),
+    )
+
+
+@collects(KeyRotation, about=Key)
+def key_rotation(aws: Aws, key: Key) -> Yield:
+    """Yield a key's automatic rotation."""
+    answer = aws.call("kms:GetKeyRotationStatus", KeyId=key.arn)
+    yield (
+        key,
+        KeyRotation(
+            enabled=answer.get("KeyRotationEnabled", False),
+            days=answer.get("RotationPeriodInDays", 365),
+            next=answer.get("NextRotationDate"),
+        ),
+    )
+
+
+@collects(KeyAliases, about=Region)
+def key_aliases(aws: Aws, region: Region) -> Yield:
+    """Yield the region's aliases."""
+    targets: dict[str, str] = {}
+    for page in aws.pages("kms:ListAliases"):
+        for alias in page.get("Aliases", []):
+            if alias.get("TargetKeyId"):
+                targets[alias["AliasName"]] = alias["TargetKeyId"]
+    yield region, KeyAliases(targets)

@@ -1,0 +1,307 @@
+"""Runs collectors: many at a time, each operation in a lane of its own, facts leading to further facts.
+
+The order follows from what is found: a listing names tables, their settings name keys, and so on. Every
+(account, region, operation) has a lane with a few calls in flight, so that an operation which AWS limits to
+ten calls a second never keeps another one waiting: a region takes as long as its slowest operation.
+"""
+
+from __future__ import annotations
+
+import collections
+import heapq
+import itertools
+import logging
+import math
+import queue
+import time
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any
+
+from auditor.facts import DaxClusterNames, Gap, Reason, TableNames
+from auditor.facts.base import RAW
+from auditor.inventory import CallError, Inventory
+from auditor.resources import Region, Resource, region_of
+from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
+from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
+from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
+
+log = logging.getLogger(__name__)
+
+#: Threads of a collection. Most of them wait for a token or for AWS at any moment.
+THREADS = 64
+
+#: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
+THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
+
+Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One call of a collector."""
+
+    collector: Collector
+    access: Access
+    region: str
+    resource: Resource
+    listing: Any = None
+    round: int = 0
+
+    @property
+    def lane(self) -> tuple[str, str, str]:
+        return (self.access.account.id, self.region, self.collector.lane)
+
+
+@dataclass
+class _Outcome:
+    """What a task gave: facts in order, then perhaps what stopped it."""
+
+    task: _Task
+    facts: list[tuple[Resource, Any]] = field(default_factory=list)
+    stopped: Missing | Vanished | None = None
+
+
+@dataclass
+class _Lane:
+    width: int
+    waiting: collections.deque[_Task] = field(default_factory=collections.deque)
+    running: int = 0
+
+
+class Collection:
+    """One collection, from start to finished inventory.
+
+    Args:
+        inventory: Grows; its scopes say which accounts and regions are asked.
+        accesses: The credentials, by account.
+        wanted: The facts, each with the kind of resource it is wanted for.
+        progress: Called with calls done and calls known so far.
+        waits: Seconds before each further try of a throttled call.
+    """
+
+    def __init__(
+        self,
+        inventory: Inventory,
+        accesses: Iterable[Access],
+        wanted: set[tuple[type, type[Resource]]],
+        progress: Progress = lambda done, total: None,
+        waits: tuple[float, ...] = THROTTLE_WAITS,
+    ) -> None:
+        """Prepare; nothing is asked yet."""
+        self._inventory = inventory
+        self._accesses = {access.account: access for access in accesses}
+        self._by_kind: dict[type[Resource], list[tuple[type, Collector]]] = {}
+        self._in_use: list[Collector] = []
+        for fact_type, about in sorted(wanted, key=lambda pair: (pair[0].__name__, pair[1].__name__)):
+            collector = COLLECTORS.get((fact_type, about))
+            if collector is not None and collector.in_use_only:
+                self._in_use.append(collector)
+            elif collector is not None:
+                self._by_kind.setdefault(collector.about, []).append((fact_type, collector))
+        self._bulks = {pair: bulk for pair, bulk in BULK.items() if pair in wanted}
+        self._progress = progress
+        self._waits = waits
+        self._lanes: dict[tuple[str, str, str], _Lane] = {}
+        self._asked: set[tuple[int, Resource]] = set()
+        self._bulk_done: set[tuple[int, Resource]] = set()
+        self._finders: dict[Resource, Access] = {}
+        self._delayed: list[tuple[float, int, _Task]] = []
+        self._order = itertools.count()
+        self._results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        self._open = 0
+        self._done = 0
+
+    def run(self) -> None:
+        """Ask until nothing is left to ask. An interrupt keeps what is there and marks it incomplete."""
+        with ThreadPoolExecutor(THREADS, thread_name_prefix="collect") as self._pool:
+            try:
+                self._start()
+                while self._open or self._delayed:
+                    self._release_delayed()
+                    try:
+                        outcome = self._results.get(timeout=self._patience())
+                    except queue.Empty:
+                        continue
+                    self._finish(outcome)
+            except KeyboardInterrupt:
+                self._inventory.interrupted = True
+                for lane in self._lanes.values():
+                    lane.waiting.clear()
+                self._pool.shutdown(wait=False, cancel_futures=True)
+            except BaseException:
+                self._pool.shutdown(wait=False, cancel_futures=True)
+                raise
+        self._restore_accounts_without_regions()
+
+    def _start(self) -> None:
+        for scope in self._inventory.scopes:
+            access = self._accesses[scope.account]
+            for resource in (scope.account, *scope.regions):
+                self._discovered(resource, access)
+
+    def _discovered(self, resource: Resource, access: Access) -> None:
+        """Ask for what is wanted about a new resource, unless it must wait for something else first."""
+        self._finders.setdefault(resource, access)
+        for fact_type, collector in self._by_kind.get(type(resource), ()):
+            if not self._waits_for_bulk(fact_type, resource):
+                self._ask(collector, access, resource)
+
+    def _waits_for_bulk(self, fact_type: type, resource: Resource) -> bool:
+        """Tell whether a bulk collector will bring, or has brought, the fact."""
+        bulk = self._bulks.get((fact_type, type(resource)))
+        region = region_of(resource)
+        if bulk is None or region is None or not self._inventory.in_scope(resource):
+            return False
+        return (id(bulk), region) not in self._bulk_done or resource in self._inventory.facts.get(fact_type, {})
+
+    def _ask(self, collector: Collector, access: Access, resource: Resource, listing: Any = None) -> None:
+        if (id(collector), resource) in self._asked:
+            return
+        if listing is None and resource in self._inventory.facts.get(collector.facts[0], {}):
+            return
+        self._asked.add((id(collector), resource))
+        region = region_of(resource)
+        self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
+
+    def _queue(self, task: _Task) -> None:
+        lane = self._lanes.get(task.lane)
+        if lane is None:
+            rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
+            width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
+            lane = self._lanes[task.lane] = _Lane(width)
+        lane.waiting.append(task)
+        self._open += 1
+        self._fill(lane)
+
+    def _fill(self, lane: _Lane) -> None:
+        while lane.waiting and lane.running < lane.width:
+            lane.running += 1
+            self._pool.submit(self._work, lane.waiting.popleft())
+
+    def _work(self, task: _Task) -> None:
+        """Run a task in a thread; whatever happens becomes an outcome."""
+        outcome = _Outcome(task)
+        aws = Aws(task.access, task.region)
+        arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
+        try:
+            for pair in task.collector.function(aws, *arguments):
+                outcome.facts.append(pair)
+        except (Missing, Vanished) as stopped:
+            outcome.stopped = stopped
+        except ReadOnlyViolation as violation:
+            outcome.stopped = _unreadable(task, violation)
+            log.exception("a collector called what no fact declares")
+        except Exception as error:
+            outcome.stopped = _unreadable(task, error)
+            log.debug("the answer could not be read", exc_info=True)
+        self._results.put(outcome)
+
+    def _finish(self, outcome: _Outcome) -> None:
+        task = outcome.task
+        lane = self._lanes[task.lane]
+        lane.running -= 1
+        self._open -= 1
+        self._fill(lane)
+        if self._is_throttled(outcome) and task.round < len(self._waits):
+            again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
+            heapq.heappush(self._delayed, (time.monotonic() + self._waits[task.round], next(self._order), again))
+            return
+        self._done += 1
+        for resource, value in outcome.facts:
+            known = self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
+            for new in known:
+                self._discovered(new, task.access)
+        if outcome.stopped is not None:
+            self._stopped(outcome, outcome.stopped)
+        if task.collector.after is not None:
+            self._end_bulk(task.collector, task.resource)
+        self._follow_up(task)
+        self._progress(self._done, self._done + self._open + len(self._delayed))
+
+    def _is_throttled(self, outcome: _Outcome) -> bool:
+        stopped = outcome.stopped
+        return isinstance(stopped, Missing) and stopped.gap.reason is Reason.THROTTLED
+
+    def _stopped(self, outcome: _Outcome, stopped: Missing | Vanished) -> None:
+        task = outcome.task
+        fact_type = next(
+            (one for one in task.collector.facts if not any(isinstance(value, one) for _, value in outcome.facts)),
+            task.collector.facts[-1],
+        )
+        service, _, operation = stopped.operation.partition(":")
+        account = task.access.account.id
+        self._inventory.errors.append(
+            CallError(account, task.region, service, operation, stopped.code, stopped.message, fact_type.__name__)
+        )
+        if isinstance(stopped, Vanished):
+            self._inventory.vanished.add(task.resource)
+            return
+        region = region_of(task.resource)
+        if fact_type is TableNames and region is not None and is_disabled_region(stopped.code):
+            log.info("%s is not enabled in account %s", region.name, account)
+            self._inventory.vanished.add(region)
+        if task.collector.after is not None:
+            return  # each resource is asked by itself now
+        for owed in task.collector.facts:
+            if (
+                not any(isinstance(value, owed) for _, value in outcome.facts)
+                and task.collector.about in RAW[owed].about
+            ):
+                self._inventory.put_gap(task.resource, owed, stopped.gap)
+
+    def _end_bulk(self, bulk: Collector, region: Resource) -> None:
+        """After a bulk answer, or its failure, ask one by one for what it did not bring."""
+        self._bulk_done.add((id(bulk), region))
+        for (fact_type, kind), one in self._bulks.items():
+            if one is bulk:
+                held = self._inventory.facts.get(fact_type, {})
+                for resource in self._inventory.of_kind(kind):
+                    if region_of(resource) == region and resource not in held:
+                        self._ask(COLLECTORS[fact_type, kind], self._finders[resource], resource)
+
+    def _follow_up(self, task: _Task) -> None:
+        """Ask what had to wait for a region's listings."""
+        region = task.resource
+        if not isinstance(region, Region):
+            return
+        for bulk in self._bulks.values():
+            if bulk.after in task.collector.facts:
+                listing = self._inventory.facts[bulk.after][region]
+                if isinstance(listing, Gap) or any(listing.names()):
+                    self._ask(bulk, task.access, region, listing)
+                else:
+                    self._end_bulk(bulk, region)
+        if self._may_be_in_use(region):
+            for collector in self._in_use:
+                self._ask(collector, task.access, region)
+
+    def _may_be_in_use(self, region: Region) -> bool:
+        """Tell whether the region has tables or clusters, or that cannot be ruled out. False while it is open."""
+        listings = [self._inventory.facts.get(one, {}).get(region) for one in (TableNames, DaxClusterNames)]
+        if any(listing is None for listing in listings):
+            return False
+        return any(isinstance(listing, Gap) or any(listing.names()) for listing in listings if listing is not None)
+
+    def _release_delayed(self) -> None:
+        now = time.monotonic()
+        while self._delayed and self._delayed[0][0] <= now:
+            self._queue(heapq.heappop(self._delayed)[2])
+
+    def _patience(self) -> float | None:
+        if not self._delayed:
+            return None if self._open else 0
+        return max(0.0, self._delayed[0][0] - time.monotonic())
+
+    def _restore_accounts_without_regions(self) -> None:
+        """Where *every* region of an account looks disabled, its credentials failed: nothing was found out."""
+        for scope in self._inventory.scopes:
+            if all(region in self._inventory.vanished for region in scope.regions):
+                self._inventory.vanished.difference_update(scope.regions)
+
+
+def _unreadable(task: _Task, error: Exception) -> Missing:
+    text = f"AWS's answer to {task.collector.lane} could not be read ({type(error).__name__}: {error})."
+    gap = Gap(Reason.UNDECIDABLE, text, task.collector.lane)
+    return Missing(gap, type(error).__name__, task.collector.lane, str(error))

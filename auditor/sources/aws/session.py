@@ -1,0 +1,342 @@
+"""Sessions and calls: credentials explained, every call paced, declared, and turned into a gap when it fails."""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import boto3
+import botocore.config
+import botocore.exceptions
+import botocore.parsers
+import botocore.session
+
+from auditor import __version__
+from auditor.errors import AuditError, CredentialsError
+from auditor.facts import Gap, Reason
+from auditor.facts.base import RAW
+from auditor.resources import Account
+from auditor.sources.aws.pacing import Pacer
+
+log = logging.getLogger(__name__)
+
+#: Calls that a run makes before it collects facts.
+SETUP_OPERATIONS = ("sts:GetCallerIdentity", "ec2:DescribeRegions", "account:ListRegions")
+
+#: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
+CREDENTIAL_OPERATIONS = (
+    "sts:AssumeRole",
+    "sts:AssumeRoleWithSAML",
+    "sts:AssumeRoleWithWebIdentity",
+    "sts:GetSessionToken",
+    "sso:GetRoleCredentials",
+    "sso-oidc:CreateToken",
+    "signin:CreateOAuth2Token",
+)
+
+#: IAM actions whose names differ from the API operation's (Service Authorization Reference).
+IAM_ACTIONS = {"tag:GetResources": "tag:GetResources"}
+
+#: botocore's service names whose IAM prefix or everyday name differs.
+CLIENTS = {"tag": "resourcegroupstaggingapi"}
+
+THROTTLES = ("throttl", "toomanyrequests", "requestlimitexceeded", "limitexceeded", "slowdown", "provisionedthroughput")
+DENIALS = ("accessdenied", "unauthorizedoperation", "authorizationerror", "notauthorized", "403", "forbidden")
+EXPIRED = ("expiredtoken", "requestexpired", "tokenrefreshrequired")
+DISABLED_REGION = ("optinrequired", "invalidclienttokenid", "unrecognizedclient", "authfailure")
+UNSUPPORTED = ("unsupportedoperation", "unknownoperation", "invalidaction", "notimplemented", "404")
+
+#: Connections a client keeps: as many as threads may use it at once.
+POOL_SIZE = 50
+
+
+class ReadOnlyViolation(AuditError):
+    """Something asked the auditing session for an operation that no collector declares: a defect, never AWS's."""
+
+
+def declared_operations() -> frozenset[str]:
+    """Return every operation that the auditing session may call, as ``service:Operation``."""
+    return frozenset(SETUP_OPERATIONS).union(*(info.operations for info in RAW.values()))
+
+
+class Missing(Exception):
+    """A call failed; carries the gap and what is reported of it."""
+
+    def __init__(self, gap: Gap, code: str, operation: str, message: str) -> None:
+        """Keep what the inventory wants to know."""
+        super().__init__(gap.detail)
+        self.gap, self.code, self.operation, self.message = gap, code, operation, message
+
+
+class Vanished(Exception):
+    """The resource that was asked about is gone."""
+
+    def __init__(self, operation: str, code: str, message: str) -> None:
+        """Keep what is reported."""
+        super().__init__(message)
+        self.operation, self.code, self.message = operation, code, message
+
+
+@dataclass
+class Access:
+    """One account's credentials, with clients made on demand and shared between threads.
+
+    Attributes:
+        account: The account that the credentials belong to.
+        name: Its name, if known.
+        session: boto3 session; guarded here so that nothing but declared operations leaves it.
+        pacer: The run's pacer.
+        attempts: HTTP attempts for one call, the first included.
+    """
+
+    account: Account
+    name: str
+    session: boto3.Session
+    pacer: Pacer
+    attempts: int = 4
+    calls: dict[str, int] = field(default_factory=dict)
+    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    _lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def __post_init__(self) -> None:
+        """Put the read-only guard on the session, before any client is made from it."""
+        guard(self.session)
+
+    def client(self, service: str, region: str) -> Any:
+        """Return the client of a service in a region. Clients are thread-safe, making them is not."""
+        with self._lock:
+            if (service, region) not in self._clients:
+                config = botocore.config.Config(
+                    retries={"mode": "standard", "total_max_attempts": self.attempts},
+                    max_pool_connections=POOL_SIZE,
+                    connect_timeout=10,
+                    read_timeout=30,
+                    user_agent=f"ddbaudit/{__version__}",
+                )
+                client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
+                client.meta.events.register("before-send", _PaceAttempt(self, service, region))
+                self._clients[service, region] = client
+            return self._clients[service, region]
+
+    def count(self, operation: str) -> None:
+        """Count an attempt, for the summary and the call budget."""
+        with self._lock:
+            self.calls[operation] = self.calls.get(operation, 0) + 1
+
+    def home_region(self) -> str:
+        """Return where global services of the account's partition are asked."""
+        return {"aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1", "aws-eusc": "eusc-de-east-1"}.get(
+            self.account.partition, "us-east-1"
+        )
+
+
+class _PaceAttempt:
+    """botocore handler: takes a token before every attempt that leaves the process, retries included."""
+
+    def __init__(self, access: Access, service: str, region: str) -> None:
+        self._access, self._service, self._region = access, service, region
+
+    def __call__(self, event_name: str, **_: Any) -> None:
+        operation = f"{self._service}:{event_name.rpartition('.')[2]}"
+        self._access.count(operation)
+        bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+        if bucket is not None:
+            bucket.take()
+
+
+def guard(session: boto3.Session) -> None:
+    """Make a session refuse every operation that no collector declares, before anything leaves the process.
+
+    Raises (from later calls):
+        ReadOnlyViolation: the operation is not declared.
+    """
+    allowed = declared_operations().union(CREDENTIAL_OPERATIONS)
+    names = {CLIENTS.get(service, service): service for service in {one.partition(":")[0] for one in allowed}}
+
+    def refuse(model: Any, **_: Any) -> None:
+        service = model.service_model.service_name
+        operation = f"{names.get(service, service)}:{model.name}"
+        if operation not in allowed:
+            raise ReadOnlyViolation(
+                f"refused to call {operation}: the auditor only reads, and no fact declares this operation."
+            )
+
+    # Both the parameters' stage and the call's stage, so that no handler of a client can come in between.
+    session.events.register_first("before-parameter-build", refuse, unique_id="ddbaudit-read-only-build")
+    session.events.register_first("before-call", refuse, unique_id="ddbaudit-read-only-call")
+
+
+@dataclass(frozen=True)
+class Aws:
+    """Calls in one region of one account. Collectors get it as their first argument."""
+
+    access: Access
+    region: str
+
+    def call(self, operation: str, *, absent: tuple[str, ...] = (), gone: tuple[str, ...] = (), **params: Any) -> Any:
+        """Make one call.
+
+        Args:
+            operation: ``service:Operation``, one that a fact declares.
+            absent: Error codes that mean "there is none": the answer is then None.
+            gone: Error codes that mean that the resource asked about does not exist any more.
+            params: The operation's parameters.
+
+        Returns:
+            The parsed answer.
+
+        Raises:
+            Missing: the call failed otherwise; its gap names the IAM action.
+            Vanished: one of ``gone``.
+        """
+        service, _, name = operation.partition(":")
+        client = self.access.client(service, self.region)
+        method = getattr(client, botocore.xform_name(name))
+        return self._guarded(operation, lambda: method(**params), absent, gone)
+
+    def pages(self, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+        """Yield the pages of a listing through boto3's paginator.
+
+        Raises:
+            Missing: a page could not be had; nothing after it is known.
+        """
+        service, _, name = operation.partition(":")
+        client = self.access.client(service, self.region)
+        pages = iter(client.get_paginator(botocore.xform_name(name)).paginate(**params))
+        while True:
+            page = self._guarded(operation, lambda: next(pages, None), (), ())
+            if page is None:
+                return
+            yield page
+
+    def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
+        try:
+            return attempt()
+        except botocore.exceptions.ClientError as error:
+            details = error.response.get("Error", {})
+            code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+            if code in absent:
+                return None
+            if code in gone:
+                raise Vanished(operation, code, message) from None
+            raise self._missing(operation, code, message) from None
+        except (
+            botocore.exceptions.BotoCoreError,
+            botocore.parsers.ResponseParserError,
+            # What moto raises in-process for an operation that it does not know.
+            NotImplementedError,
+        ) as error:
+            raise self._missing(operation, type(error).__name__, str(error)) from None
+
+    def _missing(self, operation: str, code: str, message: str) -> Missing:
+        reason = classify(code)
+        if reason is Reason.THROTTLED:
+            bucket = self.access.pacer.bucket(self.access.account.id, self.region, operation)
+            if bucket is not None:
+                bucket.throttled()
+        action = IAM_ACTIONS.get(operation, operation)
+        where = f"{action} in {self.region}"
+        text = {
+            Reason.ACCESS_DENIED: f"The auditor may not call {where}.",
+            Reason.THROTTLED: f"AWS throttled {where} to the end.",
+            Reason.UNSUPPORTED: f"{where} is not supported there ({code}).",
+        }.get(reason, f"{where} failed ({code}).")
+        if any(word in code.lower() for word in EXPIRED):
+            text = f"The credentials expired during the run, at {where}."
+        return Missing(Gap(reason, text, action), code, operation, message)
+
+
+def classify(code: str) -> Reason:
+    """Return why a call with this error code (or exception name) gave no answer."""
+    folded = code.lower()
+    if any(word in folded for word in THROTTLES):
+        return Reason.THROTTLED
+    if any(word in folded for word in DENIALS):
+        return Reason.ACCESS_DENIED
+    if any(word in folded for word in UNSUPPORTED):
+        return Reason.UNSUPPORTED
+    return Reason.TRANSIENT
+
+
+def is_disabled_region(code: str) -> bool:
+    """Tell whether an error code is what AWS answers from a region that the account has not enabled."""
+    return any(word in code.lower() for word in DISABLED_REGION)
+
+
+def open_session(profile: str | None) -> boto3.Session:
+    """Return a session for an AWS profile (None: boto3's normal credential chain).
+
+    Raises:
+        CredentialsError: no such profile, or the profile's configuration cannot be read.
+    """
+    try:
+        return boto3.Session(profile_name=profile)
+    except botocore.exceptions.ProfileNotFound:
+        names = botocore.session.Session().available_profiles
+        known = f"Known profiles: {', '.join(sorted(names))}." if names else "No profile is configured yet."
+        raise CredentialsError(
+            f'there is no AWS profile "{profile}".', f"{known} `aws configure --profile {profile}` makes one."
+        ) from None
+    except botocore.exceptions.BotoCoreError as error:
+        raise CredentialsError(f"the AWS configuration cannot be read: {error}", "Look at ~/.aws/config.") from None
+
+
+def identify(session: boto3.Session, profile: str | None) -> tuple[Account, str]:
+    """Return the account that a session belongs to and the caller's ARN (sts:GetCallerIdentity).
+
+    Raises:
+        CredentialsError: there are no credentials, or they do not work; the hint says what to do.
+    """
+    flag = f" --profile {profile}" if profile else ""
+    guard(session)
+    config = botocore.config.Config(
+        retries={"mode": "standard", "total_max_attempts": 3}, connect_timeout=10, read_timeout=20
+    )
+    try:
+        client = session.client("sts", region_name=session.region_name or "us-east-1", config=config)
+        answer = client.get_caller_identity()
+    except (
+        botocore.exceptions.NoCredentialsError,
+        botocore.exceptions.PartialCredentialsError,
+        botocore.exceptions.CredentialRetrievalError,
+    ) as error:
+        raise CredentialsError(
+            f"no usable AWS credentials: {error}",
+            f"`aws configure sso{flag}` or `aws configure{flag}` sets them up; "
+            "in a job, assume a role. `ddbaudit demo` needs none.",
+        ) from None
+    except (
+        botocore.exceptions.SSOError,
+        botocore.exceptions.TokenRetrievalError,
+        botocore.exceptions.LoginError,
+    ) as error:
+        raise CredentialsError(
+            f"the SSO session is missing or has expired: {error}", f"Log in: `aws sso login{flag}`"
+        ) from None
+    except botocore.exceptions.ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        message = str(error.response.get("Error", {}).get("Message", ""))
+        if "expired" in code.lower() or "expired" in message.lower():
+            hint = f"Renew them: `aws sso login{flag}`, or assume the role again."
+            raise CredentialsError(f"the AWS credentials have expired ({code}).", hint) from None
+        if "mfa" in message.lower() or "multifactor" in message.lower():
+            hint = "`aws sts get-session-token --serial-number MFA_ARN --token-code CODE` gives MFA credentials."
+            raise CredentialsError(f"AWS asks for MFA: {message}", hint) from None
+        raise CredentialsError(
+            f"AWS refuses the credentials: {code}: {message}",
+            f"`aws sts get-caller-identity{flag}` shows whether they work.",
+        ) from None
+    except EOFError:
+        raise CredentialsError(
+            "the profile asks for an MFA code, and there is no terminal to type it.",
+            "`aws sts get-session-token` gives temporary MFA credentials; a job should assume a role instead.",
+        ) from None
+    except botocore.exceptions.BotoCoreError as error:
+        raise CredentialsError(
+            f"AWS cannot be asked who is calling: {error}", "Check the network, proxies and AWS_ENDPOINT_URL."
+        ) from None
+    arn = str(answer["Arn"])
+    return Account(str(answer["Account"]), arn.split(":")[1]), arn
