@@ -214,7 +214,7 @@ def _verdicts(rule: Rule, resource: Resource, resolver: Resolver) -> Iterable[Ve
             return [unknown(gap)]
         return rule.judge(resource, arguments)
     except Exception as error:  # a broken rule spoils its own verdict, not the run
-        log.exception("rule %s failed on %s", rule.id, resource.arn)
+        log.debug("rule %s failed on %s", rule.id, resource.arn, exc_info=True)
         text = f"The rule itself failed: {type(error).__name__}: {error}"
         return [unknown(text, reason=Reason.RULE_ERROR)]
 

@@ -140,6 +140,16 @@ class Inventory:
             return False
         return account_of(resource) not in self._accounts and region.name in self._region_names
 
+    def narrowed(self, regions: set[str]) -> Inventory:
+        """Return an inventory with the same facts whose scopes are these regions only."""
+        scopes = tuple(
+            Scope(scope.account, scope.name, tuple(one for one in scope.regions if one.name in regions))
+            for scope in self.scopes
+        )
+        narrow = Inventory(self.caller, scopes, self.facts, self.errors, self.vanished, self.interrupted)
+        narrow.learn(self.everything())
+        return narrow
+
     def everything(self) -> list[Resource]:
         """Return all known resources, the vanished ones too, in order of ARN."""
         return sorted(resource for resources in self._known.values() for resource in resources)

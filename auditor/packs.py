@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import fnmatch
 import functools
+import hashlib
 import importlib
 import importlib.machinery
 import importlib.util
@@ -62,11 +63,24 @@ def load(folders: Iterable[Path] = ()) -> Rules:
             ) from None
         paths = [Path(path) for path in getattr(module, "__path__", [])]
         _add(rules, _collect([(module.__name__, path) for path in paths]))
-    for number, folder in enumerate(folders):
-        if not folder.is_dir():
-            raise UsageError(f"{folder}: no such folder.", "--rules-dir takes a folder that holds rule files.")
-        _add(rules, _collect([(f"_ddbaudit_pack_{number}", folder)]))
+    for folder in folders:
+        _add(rules, read_folder(folder))
     return dict(sorted(rules.items()))
+
+
+def read_folder(folder: Path) -> Rules:
+    """Return the rules of one folder by id.
+
+    Raises:
+        UsageError: the folder is missing or has no rule, a file does not import, a rule is malformed.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder}: no such folder.", "--rules-dir takes a folder that holds rule files.")
+    digest = hashlib.sha256(str(folder.resolve()).encode()).hexdigest()[:12]
+    rules = _collect([(f"_ddbaudit_pack_{digest}", folder)])
+    if not rules:
+        raise UsageError(f"{folder}: no rule in there.", "`ddbaudit rules new ID` writes one.")
+    return rules
 
 
 def _add(rules: dict[str, Rule], more: Rules) -> None:

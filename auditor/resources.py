@@ -134,7 +134,7 @@ class Region(Resource):
 
 
 @dataclass(frozen=True, slots=True, order=False)
-class _Regional(Resource):
+class RegionalResource(Resource):
     """A resource that a region holds and that its name identifies there."""
 
     region: Region
@@ -174,7 +174,7 @@ class _Regional(Resource):
         return cls(Region(Account(account, partition), region), name)
 
 
-class Table(_Regional):
+class Table(RegionalResource):
     """A DynamoDB table in one region; each replica of a global table is a table of its own."""
 
     __slots__ = ()
@@ -184,7 +184,7 @@ class Table(_Regional):
     path = "table"
 
 
-class DaxCluster(_Regional):
+class DaxCluster(RegionalResource):
     """A DAX cluster."""
 
     __slots__ = ()
@@ -194,7 +194,7 @@ class DaxCluster(_Regional):
     path = "cache"
 
 
-class Key(_Regional):
+class Key(RegionalResource):
     """A KMS key that a table uses; its account may be a foreign one."""
 
     __slots__ = ()
@@ -204,7 +204,7 @@ class Key(_Regional):
     path = "key"
 
 
-class Vpc(_Regional):
+class Vpc(RegionalResource):
     """A VPC."""
 
     __slots__ = ()
@@ -214,7 +214,7 @@ class Vpc(_Regional):
     path = "vpc"
 
 
-class Subnet(_Regional):
+class Subnet(RegionalResource):
     """A subnet."""
 
     __slots__ = ()
@@ -224,7 +224,7 @@ class Subnet(_Regional):
     path = "subnet"
 
 
-class Trail(_Regional):
+class Trail(RegionalResource):
     """A CloudTrail trail, in its home region; its account may be the organisation's management account."""
 
     __slots__ = ()

@@ -16,7 +16,7 @@ from enum import StrEnum
 from typing import Any, TypeVar, Union
 
 from auditor.config import Config
-from auditor.resources import Resource
+from auditor.resources import RegionalResource, Resource
 
 _T = TypeVar("_T", bound=type)
 
@@ -57,6 +57,14 @@ class FactInfo:
     operations: tuple[str, ...]
     lists: tuple[type[Resource], ...] = ()
     in_use_only: bool = False
+
+    def operations_for(self, kind: type[Resource]) -> tuple[str, ...]:
+        """Return the operations that the fact takes about one kind of resource.
+
+        Where a fact is about several kinds, an operation of another kind's own service is not needed.
+        """
+        others = {one.service for one in self.about if one is not kind and issubclass(one, RegionalResource)}
+        return tuple(one for one in self.operations if one.partition(":")[0] not in others)
 
 
 #: Raw facts. Each is collected by a source.
