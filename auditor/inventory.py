@@ -219,8 +219,9 @@ def loads(data: bytes) -> Inventory:
         by_name = {fact_type.__name__: fact_type for fact_type in RAW}
         inventory = Inventory(snapshot.caller, snapshot.scopes, interrupted=snapshot.interrupted)
         for name, items in snapshot.facts.items():
+            fact_type = _fact_class(by_name, name)
             for item in items:
-                value: Any = msgspec.convert(item.value, _fact_class(by_name, name))
+                value: Any = msgspec.convert(item.value, fact_type)
                 inventory.put(parse(item.kind, item.arn), value)
         for gap in snapshot.gaps:
             inventory.put_gap(parse(gap.kind, gap.arn), _fact_class(by_name, gap.fact), gap.gap)

@@ -63,7 +63,8 @@ class Subnets:
         """Yield the subnets and the VPCs that they name."""
         for info in self.subnets:
             yield info.subnet
-            yield Vpc(info.subnet.region, info.vpc_id)
+            if info.vpc_id:
+                yield Vpc(info.subnet.region, info.vpc_id)
 
 
 @fact(Region, "ec2:DescribeVpcBlockPublicAccessOptions", in_use_only=True)
@@ -207,7 +208,8 @@ class NetworkInterfaces:
         """Yield the subnets and VPCs that the interfaces are in."""
         for interface in self.interfaces:
             yield interface.subnet
-            yield Vpc(interface.subnet.region, interface.vpc_id)
+            if interface.vpc_id:
+                yield Vpc(interface.subnet.region, interface.vpc_id)
 
 
 @dataclass(frozen=True, slots=True)
