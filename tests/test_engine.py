@@ -312,7 +312,12 @@ def test_settings_reach_the_rule() -> None:
 
 def test_only_what_a_rule_rests_on_is_wanted() -> None:
     names = {(fact.__name__, kind.__name__) for fact, kind in wanted([table_protected.rule])}
-    assert names == {("TableNames", "Region"), ("TableSettings", "Table"), ("Tags", "Table"), ("RegionScope", "Account")}
+    assert names == {
+        ("TableNames", "Region"),
+        ("TableSettings", "Table"),
+        ("Tags", "Table"),
+        ("RegionScope", "Account"),
+    }
     names = {(fact.__name__, kind.__name__) for fact, kind in wanted([key_known.rule])}
     assert ("Tags", "Table") not in names
     assert ("TableSettings", "Table") in names

@@ -62,7 +62,9 @@ def test_every_kind_of_resource_survives_its_arn(kind: type[Resource]) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
-@pytest.mark.parametrize("text", ["", "orders", "arn:aws:s3:::bucket", "arn:aws:dynamodb:eu-west-1:1:table/", "arn:::::"])
+@pytest.mark.parametrize(
+    "text", ["", "orders", "arn:aws:s3:::bucket", "arn:aws:dynamodb:eu-west-1:1:table/", "arn:::::"]
+)
 def test_other_arns_are_refused(kind: type[Resource], text: str) -> None:
     with pytest.raises(ValueError, match="not a"):
         kind.from_arn(text)
@@ -139,7 +141,9 @@ def broken_files() -> dict[str, bytes]:
         "damaged gzip": packed[:20] + b"\0\0\0\0" + packed[24:],
         "other schema": json.dumps(document | {"schema": "urn:ddbaudit:schema:snapshot-9"}).encode(),
         "unknown fact": json.dumps(document | {"facts": {"TableWeather": []}}).encode(),
-        "wrong type": json.dumps(document | {"facts": {"TableSettings": [["AWS::DynamoDB::Table", ORDERS.arn, 1]]}}).encode(),
+        "wrong type": json.dumps(
+            document | {"facts": {"TableSettings": [["AWS::DynamoDB::Table", ORDERS.arn, 1]]}}
+        ).encode(),
         "wrong kind": json.dumps(document | {"known": [["AWS::Moon::Base", "arn"]]}).encode(),
         "wrong ARN": json.dumps(document | {"known": [["AWS::DynamoDB::Table", "arn:aws:s3:::b"]]}).encode(),
     }

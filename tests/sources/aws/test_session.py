@@ -1,0 +1,228 @@
+"""The auditing session: read-only by construction, failures classified, credentials explained."""
+
+from typing import Any
+
+import boto3
+import botocore.exceptions
+import pytest
+from botocore.awsrequest import AWSResponse
+
+from auditor.errors import CredentialsError
+from auditor.facts import Reason
+from auditor.facts.base import RAW
+from auditor.sources.aws import session as module
+from auditor.sources.aws.collector import BULK, COLLECTORS
+from auditor.sources.aws.session import (
+    Access,
+    Aws,
+    Missing,
+    ReadOnlyViolation,
+    Vanished,
+    classify,
+    declared_operations,
+    identify,
+    open_session,
+)
+from tests.sources.aws.conftest import create_table
+
+MUTATIONS = [
+    ("dynamodb", "delete_table", {"TableName": "orders"}),
+    ("dynamodb", "update_table", {"TableName": "orders", "DeletionProtectionEnabled": False}),
+    ("dynamodb", "put_item", {"TableName": "orders", "Item": {"pk": {"S": "1"}}}),
+    ("dynamodb", "scan", {"TableName": "orders"}),
+    ("dynamodb", "get_item", {"TableName": "orders", "Key": {"pk": {"S": "1"}}}),
+    ("kms", "schedule_key_deletion", {"KeyId": "1234abcd-12ab-34cd-56ef-1234567890ab"}),
+    ("kms", "decrypt", {"CiphertextBlob": b"x"}),
+    ("ec2", "delete_vpc", {"VpcId": "vpc-1"}),
+    ("iam", "create_user", {"UserName": "mallory"}),
+    ("cloudtrail", "stop_logging", {"Name": "audit"}),
+    ("config", "stop_configuration_recorder", {"ConfigurationRecorderName": "default"}),
+    ("s3", "put_object", {"Bucket": "b", "Key": "k"}),
+    ("organizations", "leave_organization", {}),
+    ("secretsmanager", "get_secret_value", {"SecretId": "s"}),
+]
+
+
+@pytest.mark.parametrize(("service", "operation", "params"), MUTATIONS, ids=lambda value: str(value)[:30])
+def test_an_undeclared_operation_raises_before_it_leaves_the_process(
+    access: Access, service: str, operation: str, params: dict[str, Any]
+) -> None:
+    create_table("orders")
+    sent: list[str] = []
+    client = access.session.client(service, region_name="eu-west-1")
+    client.meta.events.register("before-send", lambda event_name, **_: sent.append(event_name))
+    with pytest.raises(ReadOnlyViolation, match="only reads"):
+        getattr(client, operation)(**params)
+    assert sent == []
+    assert boto3.client("dynamodb").list_tables()["TableNames"] == ["orders"]
+
+
+def test_every_operation_that_writes_is_refused_whatever_the_service(session: boto3.Session) -> None:
+    reading = ("Describe", "Get", "List")
+    for operation in declared_operations():
+        name = operation.partition(":")[2]
+        assert name.startswith(reading), operation
+    assert "dynamodb:GetItem" not in declared_operations()
+
+
+def test_a_client_of_the_collectors_is_guarded_too(access: Access) -> None:
+    with pytest.raises(ReadOnlyViolation):
+        access.client("dynamodb", "eu-west-1").delete_table(TableName="orders")
+
+
+def test_the_guard_survives_a_second_registration_and_handlers_of_others(session: boto3.Session) -> None:
+    module.guard(session)
+    module.guard(session)
+    client = session.client("dynamodb", region_name="eu-west-1")
+    client.meta.events.register("before-call", lambda **_: ({}, {}))
+    with pytest.raises(ReadOnlyViolation):
+        client.delete_table(TableName="orders")
+
+
+def test_every_declared_operation_exists_in_the_service_models() -> None:
+    loaded = boto3.Session()
+    for operation in declared_operations():
+        service, _, name = operation.partition(":")
+        model = loaded.client(module.CLIENTS.get(service, service), region_name="us-east-1").meta.service_model
+        assert name in model.operation_names, operation
+
+
+def test_every_raw_fact_has_a_collector_for_every_kind_it_is_about() -> None:
+    given_by_setup = {"CollectionTime", "RegionScope"}
+    missing = {
+        (fact_type.__name__, kind.__name__)
+        for fact_type, info in RAW.items()
+        for kind in info.about
+        if (fact_type, kind) not in COLLECTORS and fact_type.__name__ not in given_by_setup
+    }
+    assert missing == set()
+    assert all(pair in COLLECTORS for pair in BULK)
+
+
+@pytest.mark.parametrize(
+    ("code", "reason"),
+    [
+        ("AccessDeniedException", Reason.ACCESS_DENIED),
+        ("AccessDenied", Reason.ACCESS_DENIED),
+        ("UnauthorizedOperation", Reason.ACCESS_DENIED),
+        ("Client.UnauthorizedOperation", Reason.ACCESS_DENIED),
+        ("AuthorizationErrorException", Reason.ACCESS_DENIED),
+        ("NotAuthorizedException", Reason.ACCESS_DENIED),
+        ("403", Reason.ACCESS_DENIED),
+        ("ThrottlingException", Reason.THROTTLED),
+        ("Throttling", Reason.THROTTLED),
+        ("TooManyRequestsException", Reason.THROTTLED),
+        ("RequestLimitExceeded", Reason.THROTTLED),
+        ("LimitExceededException", Reason.THROTTLED),
+        ("EndpointConnectionError", Reason.TRANSIENT),
+        ("InternalServerError", Reason.TRANSIENT),
+        ("ExpiredTokenException", Reason.TRANSIENT),
+        ("NotImplementedError", Reason.UNSUPPORTED),
+        ("UnsupportedOperationException", Reason.UNSUPPORTED),
+    ],
+)
+def test_error_codes_have_a_reason(code: str, reason: Reason) -> None:
+    assert classify(code) is reason
+
+
+def answer(status: int, code: str) -> Any:
+    body = f'{{"__type": "com.amazonaws#{code}", "message": "no"}}'.encode()
+
+    class Raw:
+        def stream(self, **_: Any) -> list[bytes]:
+            return [body]
+
+    headers = {"content-type": "application/x-amz-json-1.0", "x-amzn-errortype": code}
+    return lambda request, **_: AWSResponse(request.url, status, headers, Raw())
+
+
+def test_a_denied_call_names_the_iam_action_and_the_region(access: Access) -> None:
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first("before-send.dynamodb.DescribeTable", answer(400, "AccessDeniedException"))
+    with pytest.raises(Missing) as error:
+        Aws(access, "eu-west-1").call("dynamodb:DescribeTable", TableName="orders")
+    gap = error.value.gap
+    assert (gap.reason, gap.action) == (Reason.ACCESS_DENIED, "dynamodb:DescribeTable")
+    assert "eu-west-1" in gap.detail
+
+
+def test_absent_and_gone_are_told_from_failures(access: Access) -> None:
+    aws = Aws(access, "eu-west-1")
+    assert aws.call("dynamodb:DescribeTable", absent=("ResourceNotFoundException",), TableName="none") is None
+    with pytest.raises(Vanished):
+        aws.call("dynamodb:DescribeTable", gone=("ResourceNotFoundException",), TableName="none")
+    with pytest.raises(Missing):
+        aws.call("dynamodb:DescribeTable", TableName="none")
+
+
+def test_a_connection_error_is_transient(access: Access) -> None:
+    def refuse(request: Any, **_: Any) -> None:
+        raise botocore.exceptions.EndpointConnectionError(endpoint_url=request.url)
+
+    access.client("dynamodb", "eu-west-1").meta.events.register_first("before-send.dynamodb.ListTables", refuse)
+    with pytest.raises(Missing) as error:
+        list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+    assert error.value.gap.reason is Reason.TRANSIENT
+
+
+def test_calls_are_counted(access: Access) -> None:
+    list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+    assert access.calls == {"dynamodb:ListTables": 1}
+
+
+def test_who_is_calling(session: boto3.Session) -> None:
+    account, arn = identify(session, None)
+    assert account.id == "123456789012"
+    assert account.partition == "aws"
+    assert arn.startswith("arn:aws:sts::123456789012:")
+
+
+def test_an_unknown_profile_names_the_command_that_makes_it() -> None:
+    with pytest.raises(CredentialsError) as error:
+        open_session("nope")
+    assert "aws configure --profile nope" in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("code", "message", "words"),
+    [
+        ("ExpiredToken", "The security token included in the request is expired", "aws sso login --profile audit"),
+        ("InvalidClientTokenId", "The security token included in the request is invalid.", "get-caller-identity"),
+        ("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code.", "get-session-token"),
+    ],
+)
+def test_refused_credentials_come_with_the_command_that_helps(
+    session: boto3.Session, code: str, message: str, words: str
+) -> None:
+    def fail(**_: Any) -> None:
+        raise botocore.exceptions.ClientError({"Error": {"Code": code, "Message": message}}, "GetCallerIdentity")
+
+    session.events.register("before-call.sts.GetCallerIdentity", fail)
+    with pytest.raises(CredentialsError) as error:
+        identify(session, "audit")
+    assert words in error.value.hint
+
+
+@pytest.mark.parametrize(
+    ("raised", "words"),
+    [
+        (botocore.exceptions.NoCredentialsError(), "aws configure"),
+        (
+            botocore.exceptions.SSOTokenLoadError(profile_name="audit", error_msg="none"),
+            "aws sso login --profile audit",
+        ),
+        (botocore.exceptions.UnauthorizedSSOTokenError(), "aws sso login --profile audit"),
+        (botocore.exceptions.EndpointConnectionError(endpoint_url="https://sts"), "network"),
+        (EOFError(), "get-session-token"),
+    ],
+)
+def test_missing_credentials_come_with_the_command_that_helps(
+    session: boto3.Session, raised: Exception, words: str
+) -> None:
+    def fail(**_: Any) -> None:
+        raise raised
+
+    session.events.register("before-call.sts.GetCallerIdentity", fail)
+    with pytest.raises(CredentialsError) as error:
+        identify(session, "audit")
+    assert words in error.value.hint
