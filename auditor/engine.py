@@ -174,7 +174,9 @@ def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
             if not inventory.in_scope(resource):
                 continue
             region = region_of(resource)
-            use = resolver.get(RegionUse, region) if in_use_only and region is not None else None
+            # What another account shares stands in a region of that account, whose tables are none of our business.
+            gated = in_use_only and region is not None and inventory.in_scope(region)
+            use = resolver.get(RegionUse, resource) if gated else None
             if isinstance(use, Gap):
                 # Without tables the rule would not apply, and whether there are any is not known.
                 yield from _findings(rule, resource, [unknown(use)], resolver)

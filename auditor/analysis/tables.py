@@ -6,8 +6,23 @@ import fnmatch
 from collections.abc import Mapping
 
 from auditor.config import Config
-from auditor.facts import Environment, Gap, Sensitivity, Tags, derive
-from auditor.resources import DaxCluster, Table
+from auditor.facts import (
+    EncryptionKey,
+    Environment,
+    Gap,
+    LegacyGlobalTables,
+    Member,
+    PointInTimeRecovery,
+    Reason,
+    ReplicationGroup,
+    Sensitivity,
+    TableSettings,
+    Tags,
+    derive,
+)
+from auditor.resources import DaxCluster, Region, Table
+
+CURRENT_VERSION, LEGACY_VERSION = "2019.11.21", "2017.11.29"
 
 
 @derive
@@ -46,3 +61,46 @@ def sensitivity(resource: Table | DaxCluster, config: Config, tags: Tags) -> Sen
 
 def _is_one_of(value: str, values: tuple[str, ...] | Mapping[str, object]) -> bool:
     return value.casefold() in {one.casefold() for one in values}
+
+
+@derive
+def replication_group(
+    table: Table,
+    settings: TableSettings,
+    legacy: LegacyGlobalTables | Gap,
+    all_settings: Mapping[Table, TableSettings | Gap],
+    recoveries: Mapping[Table, PointInTimeRecovery | Gap],
+    keys: Mapping[Table, EncryptionKey | Gap],
+    tags: Mapping[Table, Tags | Gap],
+) -> ReplicationGroup | Gap:
+    """Bring the members of a global table together, with what is known of each.
+
+    DescribeTable lists the replicas of the current version, often without the table's own region; tables of
+    version 2017.11.29 stand in ListGlobalTables only.
+    """
+    statuses: dict[Table, str | None] = {replica.table: replica.status for replica in settings.replicas}
+    version = settings.global_table_version
+    if not statuses:
+        if isinstance(legacy, Gap):
+            # Without replicas of the current version only that list tells whether this is a global table.
+            return ReplicationGroup((), version) if version == CURRENT_VERSION else legacy
+        regions = legacy.members.get(table.name, ())
+        if table.region.name not in regions or len(regions) < 2:
+            return ReplicationGroup((), version)
+        version = LEGACY_VERSION
+        statuses = {Table(Region(table.account, region), table.name): None for region in regions}
+    statuses.setdefault(table, None)
+    missing = Gap(Reason.PARTIAL_DATA, "This member of the global table is not part of the audit.")
+    members = [
+        Member(
+            table=member,
+            status=status,
+            settings=all_settings.get(member, missing),
+            recovery=recoveries.get(member, missing),
+            key=keys.get(member, missing),
+            tags=tags.get(member, missing),
+        )
+        for member, status in statuses.items()
+        if status != "DELETING"
+    ]
+    return ReplicationGroup(tuple(sorted(members, key=lambda member: member.table.arn)), version or CURRENT_VERSION)

@@ -164,6 +164,7 @@ def nat_gateways(aws: Aws, region: Region) -> Yield:
             vpc_id=entry.get("VpcId", ""),
             connectivity=entry.get("ConnectivityType", "public").lower(),
             state=entry.get("State", "").lower(),
+            subnet_id=entry.get("SubnetId"),
         )
         for page in aws.pages("ec2:DescribeNatGateways")
         for entry in page.get("NatGateways", [])

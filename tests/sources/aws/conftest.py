@@ -46,7 +46,7 @@ def gather(access: Access) -> Gather:
 
     def run(*patterns: str, regions: tuple[str, ...] = ("eu-west-1",), **options: Any) -> Inventory:
         wanted = engine.wanted(chosen(*patterns).values())
-        return collect([access], Caller(ACCOUNT.id, "arn"), list(regions), wanted, waits=(), **options)
+        return collect([access], Caller(ACCOUNT.id, "arn"), list(regions), wanted, **{"waits": (), **options})
 
     return run
 

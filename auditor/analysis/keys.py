@@ -1,0 +1,49 @@
+"""Which kind of key encrypts a table, and which tables a key encrypts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from auditor.facts import EncryptionKey, Gap, KeyAliases, KeySettings, KeyUse, Reason, TableSettings, derive
+from auditor.resources import Key, Table
+
+#: The alias of the AWS managed key that DynamoDB makes in a region when a table first asks for it.
+AWS_MANAGED_ALIAS = "alias/aws/dynamodb"
+
+
+@derive
+def encryption_key(
+    table: Table, settings: TableSettings, keys: Mapping[Key, KeySettings | Gap], aliases: KeyAliases | Gap
+) -> EncryptionKey | Gap:
+    """Tell AWS owned, AWS managed and customer managed keys apart.
+
+    ``SSEDescription`` is absent for a key that AWS owns; otherwise its ARN is always a key's, so that only KMS
+    can say who manages it: ``KeyManager``, or else the alias that AWS keeps for its own key.
+    """
+    if settings.sse_type is None or settings.sse_status == "DISABLED":
+        return EncryptionKey("aws-owned", None, "SSEDescription")
+    key = settings.key
+    if key is None:
+        return Gap(Reason.UNDECIDABLE, f"SSEType is {settings.sse_type} and no key is named.", "dynamodb:DescribeTable")
+    known = keys.get(key)
+    if isinstance(known, KeySettings) and known.state != "NotFound":
+        managed = known.manager.upper() == "AWS"
+        return EncryptionKey("aws-managed" if managed else "customer-managed", key, "KeyManager")
+    if key.account != table.account:
+        # AWS managed keys cannot be used from another account.
+        return EncryptionKey("customer-managed", key, "key of another account")
+    if isinstance(aliases, KeyAliases):
+        managed = aliases.targets.get(AWS_MANAGED_ALIAS) == key.name
+        return EncryptionKey("aws-managed" if managed else "customer-managed", key, AWS_MANAGED_ALIAS)
+    return known if isinstance(known, Gap) else aliases
+
+
+@derive
+def key_use(key: Key, tables: Mapping[Table, TableSettings | Gap]) -> KeyUse:
+    """Find the tables whose settings name the key."""
+    users = [
+        (table, settings.status)
+        for table, settings in tables.items()
+        if isinstance(settings, TableSettings) and settings.key == key
+    ]
+    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)))

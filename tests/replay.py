@@ -1,0 +1,93 @@
+"""Records AWS's (here: moto's) answers once and replays them below botocore, with faults where a test wants them.
+
+A replayed run makes the same calls through the same collectors, error handling and paging; only the HTTP
+exchange is replaced. So every operation can fail in turn without planting the organisation again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from types import SimpleNamespace
+from typing import Any
+
+import boto3
+
+from auditor import engine
+from auditor.inventory import Caller, Inventory
+from auditor.packs import Rules
+from auditor.resources import Account
+from auditor.sources.aws.collect import collect
+from auditor.sources.aws.pacing import Pacer
+from auditor.sources.aws.session import CLIENTS, Access
+
+#: Given an operation (``service:Operation``): an error code to answer with, an exception to raise, or None.
+Fault = Callable[[str], str | Exception | None]
+
+_SERVICES = {client: service for service, client in CLIENTS.items()}
+
+
+def operation_of(model: Any) -> str:
+    """Return an operation model's name as facts declare it."""
+    service = model.service_model.service_name
+    return f"{_SERVICES.get(service, service)}:{model.name}"
+
+
+def _key(params: dict[str, Any]) -> str:
+    body = params["body"]
+    text = body.decode() if isinstance(body, bytes) else str(sorted(body.items()) if isinstance(body, dict) else body)
+    return "\0".join([params["method"], params["url"], str(sorted(params["query_string"].items())), text])
+
+
+@dataclass
+class Recording:
+    """Answers by account and request, and who collected."""
+
+    caller: Caller
+    accounts: list[tuple[str, str]] = field(default_factory=list)
+    answers: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = field(default_factory=dict)
+    operations: set[str] = field(default_factory=set)
+
+    def record(self, account: str, name: str, session: boto3.Session) -> None:
+        """Record what the session's clients are answered from now on."""
+        self.accounts.append((account, name))
+
+        def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+            context["recorded as"] = (account, operation_of(model), _key(params))
+
+        def after(http_response: Any, parsed: dict[str, Any], context: dict[str, Any], **_: Any) -> None:
+            self.answers[context["recorded as"]] = (http_response.status_code, parsed)
+            self.operations.add(context["recorded as"][1])
+
+        session.events.register("before-call", before)
+        session.events.register("after-call", after)
+
+    def session(self, account: str, fault: Fault) -> boto3.Session:
+        """Return a session that answers from the recording, and counts nothing as sent."""
+        session = boto3.Session("replay", "replay", region_name="us-east-1")
+
+        def answer(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+            operation = operation_of(model)
+            failure = fault(operation)
+            if isinstance(failure, Exception):
+                raise failure
+            if failure is not None:
+                error = {"Error": {"Code": failure, "Message": "injected"}, "ResponseMetadata": {}}
+                return SimpleNamespace(status_code=400), error
+            status, parsed = self.answers.get((account, operation, _key(params)), (None, None))
+            if status is None or parsed is None:
+                # A call that the undisturbed run had no need to make: refuse it, as a policy without it would.
+                error = {"Error": {"Code": "AccessDeniedException", "Message": "not recorded"}, "ResponseMetadata": {}}
+                return SimpleNamespace(status_code=400), error
+            return SimpleNamespace(status_code=status), parsed
+
+        session.events.register("before-call", answer)
+        return session
+
+    def collect(self, rules: Rules, fault: Fault = lambda _: None, regions: Iterable[str] = ()) -> Inventory:
+        """Collect from the recording what some rules need."""
+        accesses = [
+            Access(Account(account), name, self.session(account, fault), Pacer("off"), attempts=1)
+            for account, name in self.accounts
+        ]
+        return collect(accesses, self.caller, list(regions), engine.wanted(rules.values()), waits=())
