@@ -107,7 +107,7 @@ def run_main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _end(message: str, hint: str, code: int) -> int:
-    from auditor.cli.text import plain
+    from auditor.text import plain
 
     for index, line in enumerate(message.splitlines() or [""]):
         click.echo(f"{'ddbaudit: ' if index == 0 else '  '}{plain(line)}", err=True)

@@ -9,10 +9,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from auditor.cli.text import plain
 from auditor.report import Finding, Report
 from auditor.resources import region_of
 from auditor.rule_api import Status
+from auditor.text import plain
 
 #: Findings that are listed, worst first; the report has them all.
 LISTED = 10

@@ -1,4 +1,4 @@
-"""Text from audited accounts on a terminal or in a job's log: nothing in it may act."""
+"""Text from audited accounts, on a terminal, in a log or in a report: nothing in it may act."""
 
 from __future__ import annotations
 
