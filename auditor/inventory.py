@@ -68,6 +68,10 @@ class Caller:
     arn: str
 
 
+def _rank(gap: Gap) -> tuple[str, str, str]:
+    return gap.reason, gap.detail, gap.action or ""
+
+
 @dataclass
 class Inventory:
     """Everything that was collected.
@@ -98,7 +102,7 @@ class Inventory:
             self.learn([scope.account, *scope.regions])
 
     def put(self, resource: Resource, value: Any) -> list[Resource]:
-        """Keep a fact about a resource and return the resources that were not known before.
+        """Keep a fact about a resource and return the resource and those that the fact names.
 
         A fact replaces a gap; a gap never replaces a fact (a key that two accounts use is asked for by both).
         """
@@ -107,19 +111,22 @@ class Inventory:
         return self.learn([resource, *(value.names() if hasattr(value, "names") else ())])
 
     def put_gap(self, resource: Resource, fact_type: type, gap: Gap) -> None:
-        """Note that a fact about a resource is missing, unless it is there."""
-        self.facts.setdefault(fact_type, {}).setdefault(resource, gap)
+        """Note that a fact about a resource is missing, unless it is there.
+
+        Of several gaps the one that sorts first stays, so that the order of answers makes no difference.
+        """
+        facts = self.facts.setdefault(fact_type, {})
+        held = facts.get(resource)
+        if held is None or (isinstance(held, Gap) and _rank(gap) < _rank(held)):
+            facts[resource] = gap
         self.learn([resource])
 
     def learn(self, resources: Iterable[Resource]) -> list[Resource]:
-        """Add resources to the known ones and return those that are new."""
-        new = []
-        for resource in resources:
-            known = self._known.setdefault(type(resource), set())
-            if resource not in known:
-                known.add(resource)
-                new.append(resource)
-        return new
+        """Add resources to the known ones and return them."""
+        named = list(resources)
+        for resource in named:
+            self._known.setdefault(type(resource), set()).add(resource)
+        return named
 
     def of_kind(self, kind: type[Resource]) -> list[Resource]:
         """Return the known resources of a kind that did not vanish, in order of ARN."""

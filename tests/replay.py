@@ -59,8 +59,8 @@ class Recording:
             self.answers[context["recorded as"]] = (http_response.status_code, parsed)
             self.operations.add(context["recorded as"][1])
 
-        session.events.register("before-call", before)
-        session.events.register("after-call", after)
+        session.events.register_first("before-call", before)
+        session.events.register_last("after-call", after)
 
     def session(self, account: str, fault: Fault) -> boto3.Session:
         """Return a session that answers from the recording, and counts nothing as sent."""

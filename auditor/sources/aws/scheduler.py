@@ -22,7 +22,7 @@ from typing import Any
 from auditor.facts import DaxClusterNames, Gap, Reason, TableNames
 from auditor.facts.base import RAW
 from auditor.inventory import CallError, Inventory
-from auditor.resources import Region, Resource, region_of
+from auditor.resources import Account, Region, Resource, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
 from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
@@ -104,7 +104,7 @@ class Collection:
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
-        self._asked: set[tuple[int, Resource]] = set()
+        self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
         self._finders: dict[Resource, Access] = {}
         self._delayed: list[tuple[float, int, _Task]] = []
@@ -142,7 +142,11 @@ class Collection:
                 self._discovered(resource, access)
 
     def _discovered(self, resource: Resource, access: Access) -> None:
-        """Ask for what is wanted about a new resource, unless it must wait for something else first."""
+        """Ask for what is wanted about a resource, unless it must wait for something else first.
+
+        Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
+        """
+        access = self._accesses.get(account_of(resource), access)
         self._finders.setdefault(resource, access)
         for fact_type, collector in self._by_kind.get(type(resource), ()):
             if not self._waits_for_bulk(fact_type, resource):
@@ -157,11 +161,11 @@ class Collection:
         return (id(bulk), region) not in self._bulk_done or resource in self._inventory.facts.get(fact_type, {})
 
     def _ask(self, collector: Collector, access: Access, resource: Resource, listing: Any = None) -> None:
-        if (id(collector), resource) in self._asked:
+        asking = (id(collector), access.account, resource)
+        held = self._inventory.facts.get(collector.facts[0], {}).get(resource)
+        if asking in self._asked or (listing is None and held is not None and not isinstance(held, Gap)):
             return
-        if listing is None and resource in self._inventory.facts.get(collector.facts[0], {}):
-            return
-        self._asked.add((id(collector), resource))
+        self._asked.add(asking)
         region = region_of(resource)
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 
@@ -210,9 +214,9 @@ class Collection:
             return
         self._done += 1
         for resource, value in outcome.facts:
-            known = self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
-            for new in known:
-                self._discovered(new, task.access)
+            named = self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
+            for one in named:
+                self._discovered(one, task.access)
         if outcome.stopped is not None:
             self._stopped(outcome, outcome.stopped)
         if task.collector.after is not None:

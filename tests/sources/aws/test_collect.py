@@ -156,7 +156,7 @@ def test_a_table_deleted_between_list_and_describe_is_noted_and_dropped(gather: 
 
     access.client("dynamodb", "eu-west-1").meta.events.register_first("before-send.dynamodb.DescribeTable", delete)
     inventory = gather(PROTECTION)
-    assert [table.name for table in inventory.of_kind(Table)] == ["orders"]
+    assert [table.label for table in inventory.of_kind(Table)] == ["orders"]
     assert [(error.operation, error.code) for error in inventory.errors] == [
         ("DescribeTable", "ResourceNotFoundException")
     ]
