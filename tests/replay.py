@@ -36,7 +36,8 @@ def operation_of(model: Any) -> str:
 def _key(params: dict[str, Any]) -> str:
     body = params["body"]
     text = body.decode() if isinstance(body, bytes) else str(sorted(body.items()) if isinstance(body, dict) else body)
-    return "\0".join([params["method"], params["url"], str(sorted(params["query_string"].items())), text])
+    query = params["query_string"]
+    return "\0".join([params["method"], params["url"], str(sorted(query.items()) if query else ""), text])
 
 
 @dataclass
@@ -47,6 +48,8 @@ class Recording:
     accounts: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = field(default_factory=dict)
     operations: set[str] = field(default_factory=set)
+    _accesses: list[Access] = field(default_factory=list)
+    _fault: Fault = lambda _: None
 
     def record(self, account: str, name: str, session: boto3.Session) -> None:
         """Record what the session's clients are answered from now on."""
@@ -62,13 +65,13 @@ class Recording:
         session.events.register_first("before-call", before)
         session.events.register_last("after-call", after)
 
-    def session(self, account: str, fault: Fault) -> boto3.Session:
+    def session(self, account: str) -> boto3.Session:
         """Return a session that answers from the recording, and counts nothing as sent."""
         session = boto3.Session("replay", "replay", region_name="us-east-1")
 
         def answer(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
             operation = operation_of(model)
-            failure = fault(operation)
+            failure = self._fault(operation)
             if isinstance(failure, Exception):
                 raise failure
             if failure is not None:
@@ -85,9 +88,14 @@ class Recording:
         return session
 
     def collect(self, rules: Rules, fault: Fault = lambda _: None, regions: Iterable[str] = ()) -> Inventory:
-        """Collect from the recording what some rules need."""
-        accesses = [
-            Access(Account(account), name, self.session(account, fault), Pacer("off"), attempts=1)
-            for account, name in self.accounts
-        ]
-        return collect(accesses, self.caller, list(regions), engine.wanted(rules.values()), waits=())
+        """Collect from the recording what some rules need.
+
+        The clients are made once: making them takes longer than all the calls.
+        """
+        self._fault = fault
+        if not self._accesses:
+            self._accesses = [
+                Access(Account(account), name, self.session(account), Pacer("off"), attempts=1)
+                for account, name in self.accounts
+            ]
+        return collect(self._accesses, self.caller, list(regions), engine.wanted(rules.values()), waits=())

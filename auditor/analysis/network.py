@@ -250,7 +250,8 @@ def _judge_routes(around: _Surroundings, table: RouteTable, lists: PrefixLists, 
     interface = endpoints_in(around.endpoints, vpc_id, region, "interface")
     usable = [endpoint for endpoint in interface if endpoint.state == "available"]
     declared = vpc_id in around.config.clients_use_interface_endpoint
-    if usable and (declared or worst == "isolated" or any(endpoint.private_dns for endpoint in usable)):
+    cut_off = worst == "isolated" and gap is None
+    if usable and (declared or cut_off or any(endpoint.private_dns for endpoint in usable)):
         worst, gap = "endpoint", None
     missing = unknown_lists(table, entries)
     if missing and worst != "igw":

@@ -13,6 +13,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from moto.ec2.models import ec2_backends
 
 from auditor.sources.aws.account import DEFAULT_REGIONS
 
@@ -102,6 +103,7 @@ class Supplement:
             "DescribeClusters": self._clusters,
             "DescribeRegions": self._enabled_regions,
             "DescribeVpcEndpoints": self._endpoints,
+            "DescribePrefixLists": self._prefix_lists,
             "DescribeTrails": lambda account, _request, parsed: parsed["trailList"].extend(
                 self.trails.get(account, [])
             ),
@@ -139,6 +141,15 @@ class Supplement:
             for entry in parsed["Regions"]
             if entry["RegionName"] in enabled
         ]
+
+    def _prefix_lists(self, account: str, _request: Answer, parsed: Answer) -> None:
+        """AWS gives the blocks of its own lists here too; moto leaves them out."""
+        held = {
+            key: one for region in ec2_backends[account].values() for key, one in region.managed_prefix_lists.items()
+        }
+        for entry in parsed["PrefixLists"]:
+            entries = held[entry["PrefixListId"]].entries.values()
+            entry["Cidrs"] = [one["Cidr"] for version in entries for one in version]
 
     def _endpoints(self, _account: str, _request: Answer, parsed: Answer) -> None:
         for entry in parsed["VpcEndpoints"]:
