@@ -23,6 +23,7 @@ from auditor.facts import (
     NetworkInterfaces,
     PrefixLists,
     Reason,
+    Route,
     RouteTable,
     RouteTables,
     SubnetInfo,
@@ -30,6 +31,7 @@ from auditor.facts import (
     Subnets,
     VpcCoverage,
     VpcEndpoints,
+    Vpcs,
     derive,
 )
 from auditor.resources import Region, Subnet, Vpc
@@ -41,7 +43,7 @@ RANKING = ("igw", "other", "nat", "endpoint", "isolated")
 WORKLOAD_TYPES = ("interface", "efa", "efa-only", "trunk", "branch", "lambda")
 
 #: Descriptions of interfaces that ECS and EKS make for tasks and pods, though these are requester-managed.
-WORKLOAD_DESCRIPTIONS = ("arn:aws:ecs:", "arn:aws-cn:ecs:", "arn:aws-us-gov:ecs:", "aws-K8S-", "Amazon EKS")
+WORKLOAD_DESCRIPTION = re.compile(r"arn:aws[a-z-]*:ecs:|aws-K8S-|Amazon EKS")
 
 
 def is_workload(interface: NetworkInterface) -> bool:
@@ -53,7 +55,7 @@ def is_workload(interface: NetworkInterface) -> bool:
     return (
         interface.instance_id is not None
         or not interface.requester_managed
-        or interface.description.startswith(WORKLOAD_DESCRIPTIONS)
+        or WORKLOAD_DESCRIPTION.match(interface.description) is not None
     )
 
 
@@ -81,14 +83,20 @@ def endpoints_in(endpoints: VpcEndpoints, vpc_id: str, region: str, kind: str) -
 
 
 def _workloads(region: Region, held: Mapping[Region, NetworkInterfaces | Gap]) -> list[NetworkInterface] | Gap:
-    """Return the workload interfaces of a region, those in shared subnets as their users see them included."""
-    found: list[NetworkInterface] = []
-    for where, interfaces in held.items():
-        if where.name == region.name:
-            if isinstance(interfaces, Gap):
-                return interfaces
-            found += [one for one in interfaces.interfaces if is_workload(one)]
-    return found
+    """Return the workload interfaces in an owner's region, those in shared subnets as their users see them included.
+
+    An owner sees all interfaces in its subnets: what another account's answer lacks matters only without its own.
+    """
+    answers = {where: held[where] for where in sorted(held) if where.name == region.name}
+    own = answers.get(region)
+    gaps = [one for one in (own, *answers.values()) if isinstance(one, Gap)]
+    if gaps and not isinstance(own, NetworkInterfaces):
+        return gaps[0]
+    known = (one for one in (own, *answers.values()) if isinstance(one, NetworkInterfaces))
+    found: dict[str, NetworkInterface] = {}
+    for one in (one for interfaces in known for one in interfaces.interfaces if is_workload(one)):
+        found.setdefault(one.id, one)
+    return list(found.values())
 
 
 @dataclass
@@ -112,7 +120,7 @@ class _Surroundings:
             self.notes["trusted_egress"] = target
             return self.config.trusted_egress[target]
         kind = target.partition("-")[0]
-        if target == "local" or not target:
+        if target == "local":
             return "isolated"
         if kind == "vpce":
             return self._endpoint(target)
@@ -134,12 +142,20 @@ class _Surroundings:
         return "endpoint"
 
     def _mode(self, info: SubnetInfo | None) -> str | Gap:
-        """Return how Block Public Access treats a subnet: its own state wins over the region's."""
-        if info is not None and info.block_public_access is not None:
+        """Return how Block Public Access treats a subnet: its own state, which knows of exclusions, or the region's."""
+        if info is None:
+            missing = Gap(Reason.PARTIAL_DATA, "A subnet on the way was not returned.", "ec2:DescribeSubnets")
+            return self.subnets if isinstance(self.subnets, Gap) else missing
+        if info.block_public_access is not None:
             return info.block_public_access
-        if info is None and isinstance(self.subnets, Gap):
-            return self.subnets
-        return self.blocking if isinstance(self.blocking, Gap) else self.blocking.mode
+        if isinstance(self.blocking, Gap) or self.blocking.mode == "off":
+            return self.blocking if isinstance(self.blocking, Gap) else "off"
+        text = f"Whether the region's Block Public Access excludes subnet {info.subnet.name} was not returned."
+        return Gap(Reason.PARTIAL_DATA, text, "ec2:DescribeSubnets")
+
+    def _place(self, subnet_id: str | None) -> SubnetInfo | None:
+        held = () if isinstance(self.subnets, Gap) else self.subnets.subnets
+        return next((one for one in held if one.subnet.name == subnet_id), None)
 
     def _internet_gateway(self) -> str | Gap:
         public = sum(1 for one in self.interfaces if one.public_ip)
@@ -160,10 +176,8 @@ class _Surroundings:
         gateway = next((one for one in self.gateways.gateways if one.id == target), None)
         if gateway is None or gateway.connectivity != "public":
             return "other"
-        place = None
-        if not isinstance(self.subnets, Gap):
-            place = next((one for one in self.subnets.subnets if one.subnet.name == gateway.subnet_id), None)
-        mode = self._mode(place)
+        # A regional NAT gateway is in no subnet: the workload's own stands for the VPC.
+        mode = self._mode(self._place(gateway.subnet_id) if gateway.subnet_id else self.info)
         if isinstance(mode, Gap):
             return mode
         if mode == "block-bidirectional":
@@ -174,10 +188,31 @@ class _Surroundings:
     def _appliance(self, target: str) -> str | Gap:
         if isinstance(self.all_interfaces, Gap):
             return self.all_interfaces
-        forwarding = any(
-            target in (one.id, one.instance_id) and not one.source_dest_check for one in self.all_interfaces.interfaces
+        forwarding = next(
+            (
+                one
+                for one in self.all_interfaces.interfaces
+                if target in (one.id, one.instance_id) and not one.source_dest_check
+            ),
+            None,
         )
-        return "nat" if forwarding else "other"
+        if forwarding is None:
+            return "other"
+        mode = self._mode(self._place(forwarding.subnet.name))
+        if isinstance(mode, Gap):
+            return mode
+        if mode != "off":
+            self.notes["InternetGatewayBlockMode"] = mode
+            return "isolated"
+        return "nat"
+
+    def choice(self, routes: Iterable[Route]) -> str | Gap:
+        """Return the path that equally good routes mean; where they differ, AWS's choice among them is not shown."""
+        paths = [self.hop(route.target) for route in routes]
+        gap = next((one for one in paths if isinstance(one, Gap)), None)
+        if gap is not None:
+            return gap
+        return paths[0] if len(set(paths)) == 1 else "other"
 
 
 @derive
@@ -187,6 +222,7 @@ def subnet_path(
     interfaces: Mapping[Region, NetworkInterfaces | Gap],
     own_interfaces: NetworkInterfaces | Gap,
     subnets: Subnets | Gap,
+    vpcs: Vpcs | Gap,
     tables: RouteTables | Gap,
     endpoints: VpcEndpoints | Gap,
     gateways: NatGateways | Gap,
@@ -205,7 +241,9 @@ def subnet_path(
             return SubnetPath(workload=False)  # shared with this account: it is judged under its owner's ARN
     if not here:
         return SubnetPath(workload=False)
-    if all(one.subnet != subnet for one in here) and isinstance(tables, Gap):
+    if isinstance(subnets, Gap) and subnets.action and subnet.region not in _owners(here[0].vpc_id, vpcs, subnets):
+        return subnets  # it may be shared, and then another account's routes decide
+    if all(one.subnet != subnet for one in here) and isinstance(tables, Gap) and tables.action is None:
         text = f"The subnet is shared by account {subnet.account.id}, whose route tables are not part of this audit."
         return Gap(Reason.PARTIAL_DATA, text)
     for needed in (tables, endpoints, lists):
@@ -233,34 +271,41 @@ def _judge_routes(around: _Surroundings, table: RouteTable, lists: PrefixLists, 
         text = f"The addresses of DynamoDB in {region} are not known: its prefix list was not returned."
         return Gap(Reason.PARTIAL_DATA, text, "ec2:GetManagedPrefixListEntries")
     entries = {one.id: one.cidrs for one in lists.lists}
-    worst = "isolated"
-    decisive: list[dict[str, str]] = []
+    ways: dict[str, list[dict[str, str]]] = {}
     gap: Gap | None = None
     for match in resolve(table, blocks, entries):
-        path = around.hop(match.route.target) if match.route else "isolated"
+        if match.route is None:
+            ways.setdefault("isolated", [])
+            continue
+        path = around.choice((match.route, *match.rivals))
         if isinstance(path, Gap):
             gap = gap or path
             continue
-        if RANKING.index(path) < RANKING.index(worst):
-            worst, decisive = path, []
-        if path == worst and match.route:
-            decisive.append(
-                {"block": str(match.block), "destination": match.route.destination, "target": match.route.target}
-            )
+        ways.setdefault(path, []).extend(
+            {"block": str(match.block), "destination": route.destination, "target": route.target}
+            for route in (match.route, *match.rivals)
+        )
+    paths = tuple(path for path in RANKING if path in ways)
+    unread = _unread(around, table, entries, paths)
+    if unread:
+        text = f"The blocks of {', '.join(unread)}, to which the route table has routes, are not known."
+        gap = gap or Gap(Reason.PARTIAL_DATA, text, "ec2:GetManagedPrefixListEntries")
     interface = endpoints_in(around.endpoints, vpc_id, region, "interface")
     usable = [endpoint for endpoint in interface if endpoint.state == "available"]
     declared = vpc_id in around.config.clients_use_interface_endpoint
-    cut_off = worst == "isolated" and gap is None
-    if usable and (declared or cut_off or any(endpoint.private_dns for endpoint in usable)):
-        worst, gap = "endpoint", None
-    missing = unknown_lists(table, entries)
-    if missing and worst != "igw":
-        around.notes["unreadPrefixLists"] = [one for one in missing if one not in _lists_of_others(around, table)]
-    if gap is not None and worst != "igw":
+    if usable and (
+        declared or any(endpoint.private_dns for endpoint in usable) or (gap is None and paths == ("isolated",))
+    ):
+        paths, gap, unread = ("endpoint",), None, []
+        if declared:
+            around.notes["attested"] = vpc_id
+    elif usable:
+        around.notes["note"] = "An interface endpoint exists; clients use it only when they set endpoint_url."
+    if gap is not None and (unread or not {"igw", "nat"}.intersection(paths)):
         return gap
     evidence: dict[str, object] = {
         "RouteTableId": table.id,
-        "routes": decisive[:10],
+        "routes": [route for path in RANKING for route in ways.get(path, [])][:10],
         "workloadInterfaces": len(around.interfaces),
         **around.notes,
     }
@@ -268,7 +313,19 @@ def _judge_routes(around: _Surroundings, table: RouteTable, lists: PrefixLists, 
         evidence["interfaceEndpoints"] = {endpoint.id: endpoint.state for endpoint in interface}
     if around.info is not None and around.info.ipv6:
         evidence["ipv6_path"] = _ipv6_path(table)
-    return SubnetPath(workload=True, path=worst, paths=(worst,), vpc_id=vpc_id, evidence=evidence)
+    return SubnetPath(workload=True, path=paths[0], paths=paths, vpc_id=vpc_id, gap=gap, evidence=evidence)
+
+
+def _unread(
+    around: _Surroundings, table: RouteTable, entries: Mapping[str, tuple[str, ...]], paths: tuple[str, ...]
+) -> list[str]:
+    """Return the prefix lists of unknown blocks that could change the paths: their routes lead another way."""
+    missing = set(unknown_lists(table, entries)) - _lists_of_others(around, table)
+    return sorted(
+        route.destination
+        for route in table.routes
+        if route.active and route.destination in missing and paths != (around.hop(route.target),)
+    )
 
 
 def _lists_of_others(around: _Surroundings, table: RouteTable) -> set[str]:
@@ -283,27 +340,44 @@ def _lists_of_others(around: _Surroundings, table: RouteTable) -> set[str]:
 
 def _ipv6_path(table: RouteTable) -> str:
     """Return where IPv6 goes, which gateway endpoints never carry; it matters to dual-stack clients only."""
-    targets = [route.target for route in table.routes if route.active and route.destination == "::/0"]
-    return {"igw": "igw", "eigw": "egress-only internet gateway"}.get(
-        targets[0].partition("-")[0] if targets else "", "none"
-    )
+    target = next((route.target for route in table.routes if route.active and route.destination == "::/0"), None)
+    if target is None:
+        return "none"
+    return {"igw": "igw", "eigw": "egress-only internet gateway"}.get(target.partition("-")[0], "other")
+
+
+def _owners(vpc_id: str, vpcs: Vpcs | Gap, subnets: Subnets | Gap) -> set[Region]:
+    """Return the region of the account that owns a VPC, as its own entry or those of its subnets say."""
+    found: set[Region] = set()
+    if isinstance(vpcs, Vpcs):
+        found |= {info.vpc.region for info in vpcs.vpcs if info.vpc.name == vpc_id}
+    if isinstance(subnets, Subnets):
+        found |= {info.subnet.region for info in subnets.subnets if info.vpc_id == vpc_id}
+    return found
 
 
 @derive
 def vpc_coverage(
     vpc: Vpc,
     interfaces: Mapping[Region, NetworkInterfaces | Gap],
+    vpcs: Vpcs | Gap,
+    subnets: Subnets | Gap,
     tables: RouteTables | Gap,
     endpoints: VpcEndpoints | Gap,
     paths: Mapping[Subnet, SubnetPath | Gap],
 ) -> VpcCoverage | Gap:
     """Compare the route tables of a VPC's workload subnets with those that its DynamoDB endpoints serve."""
+    owners = _owners(vpc.name, vpcs, subnets)
+    if owners and vpc.region not in owners:
+        return VpcCoverage(())  # shared with this account: it is judged under its owner's ARN
     workloads = _workloads(vpc.region, interfaces)
     if isinstance(workloads, Gap):
         return workloads
     here = sorted({one.subnet.name for one in workloads if one.vpc_id == vpc.name})
     if not here:
         return VpcCoverage(())
+    if not owners and isinstance(vpcs, Gap) and vpcs.action:
+        return vpcs  # it may be shared, and then another account's route tables decide
     if isinstance(tables, Gap):
         return tables
     if isinstance(endpoints, Gap):
@@ -318,7 +392,8 @@ def vpc_coverage(
     known = [path for subnet, path in paths.items() if subnet.name in here and subnet.region.name == vpc.region.name]
     judged = [path for path in known if isinstance(path, SubnetPath) and path.workload]
     gaps = [path for path in known if isinstance(path, Gap)]
-    isolated = all(path.path == "isolated" for path in judged)
+    broken = not serving and any(endpoint.state not in ("deleting", "deleted") for endpoint in gateways)
+    isolated = not broken and all(path.path == "isolated" for path in judged)
     return VpcCoverage(
         workload_subnets=tuple(here),
         isolated=gaps[0] if gaps and isolated else isolated and bool(judged),
@@ -330,8 +405,9 @@ def vpc_coverage(
 
 
 def _serves(endpoints: Iterable[Endpoint], table: RouteTable) -> bool:
-    return any(
-        table.id in endpoint.route_table_ids
-        or any(route.active and route.target == endpoint.id for route in table.routes)
-        for endpoint in endpoints
-    )
+    """Tell whether one of some endpoints serves a table: its routes say so, or else the endpoint does."""
+    for endpoint in endpoints:
+        routes = [route.active for route in table.routes if route.target == endpoint.id]
+        if any(routes) or (not routes and table.id in endpoint.route_table_ids):
+            return True
+    return False

@@ -1,8 +1,8 @@
 """Longest-prefix matching: where a route table sends the addresses of some blocks.
 
 Order of preference (Amazon VPC User Guide, "Route priority"): the longest prefix; among equal ones a static
-route to a CIDR block, then one to a prefix list, then a propagated one. Blackhole routes are passed over here,
-as nothing that leaves by them arrives.
+route to a CIDR block, then one to a prefix list, then a propagated one. Between prefix lists that hold the same
+block AWS chooses at random. Blackhole routes are passed over here, as nothing that leaves by them arrives.
 """
 
 from __future__ import annotations
@@ -16,10 +16,14 @@ from auditor.facts import Route, RouteTable
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Where the addresses of a block go: by which route, or nowhere (None)."""
+    """Where the addresses of a block go: by which route, or nowhere (None).
+
+    ``rivals`` are other routes that AWS may choose as well, being equally good.
+    """
 
     block: IPv4Network
     route: Route | None
+    rivals: tuple[Route, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,5 +87,7 @@ def _resolve(block: IPv4Network, candidates: list[_Candidate]) -> Iterator[Match
         for half in block.subnets():
             yield from _resolve(half, touching)
         return
-    best = max(touching, key=lambda one: (one.network.prefixlen, one.rank), default=None)
-    yield Match(block, best.route if best else None)
+    best = max(((one.network.prefixlen, one.rank) for one in touching), default=None)
+    equal = {one.route for one in touching if (one.network.prefixlen, one.rank) == best}
+    routes = sorted(equal, key=lambda one: (one.destination, one.target))
+    yield Match(block, routes[0] if routes else None, tuple(routes[1:]))

@@ -16,7 +16,7 @@ class ConfigRecorder:
         name: ``name``.
         service_linked: ``servicePrincipal`` is set, or ``recordingScope`` is INTERNAL.
         strategy: ``recordingStrategy.useOnly``; where absent, ALL_SUPPORTED_RESOURCE_TYPES for
-            ``allSupported`` and INCLUSION_BY_RESOURCE_TYPES otherwise.
+            ``allSupported`` or without any ``recordingGroup``, and INCLUSION_BY_RESOURCE_TYPES otherwise.
         included: ``recordingGroup.resourceTypes``.
         excluded: ``exclusionByResourceTypes.resourceTypes``.
         frequency: ``recordingMode.recordingFrequency`` for tables, overrides applied; absent means CONTINUOUS.

@@ -86,7 +86,7 @@ class Route:
         destination: A CIDR block (IPv4 or IPv6) or a prefix list id.
         target: The next hop's id: ``GatewayId``, ``NatGatewayId``, ``TransitGatewayId`` and so on.
         active: ``State`` is active (not blackhole).
-        propagated: ``Origin`` is EnableVgwRoutePropagation.
+        propagated: ``Origin`` is EnableVgwRoutePropagation or Advertisement: no static route.
     """
 
     destination: str
@@ -180,7 +180,7 @@ class NetworkInterface:
         status: ``Status``, lower case: in-use, available, …
         requester_managed: ``RequesterManaged``.
         instance_id: ``Attachment.InstanceId``.
-        public_ip: ``Association.PublicIp``.
+        public_ip: ``Association.PublicIp``, else that of one of ``PrivateIpAddresses``.
         source_dest_check: ``SourceDestCheck``; absent means on.
         description: ``Description``.
     """
@@ -231,7 +231,7 @@ class PrefixList:
 )
 @dataclass(frozen=True, slots=True)
 class PrefixLists:
-    """DynamoDB's prefix list and those that routes may name, with their entries.
+    """The prefix lists that routes may name, with their entries; AWS's other lists than DynamoDB's without.
 
     ``DescribePrefixLists`` (names and blocks of AWS's lists) serves where the managed-list calls are denied;
     a list whose entries are unknown is absent.
@@ -267,7 +267,7 @@ class SubnetPath:
         workload: The subnet holds network interfaces of workloads. Without, the rest means nothing.
         path: The worst of ``paths``.
         paths: The ways that parts of DynamoDB's address ranges take, worst first: ``igw``, ``other``, ``nat``,
-            ``endpoint``, ``isolated``.
+            ``endpoint``, ``isolated``; those that the configuration's declarations replace are left out.
         vpc_id: Its VPC.
         gap: What could not be found out about some next hop, where ``paths`` holds a bad one all the same.
         evidence: What was found: route table, matched routes, next hops, public interfaces and so on.

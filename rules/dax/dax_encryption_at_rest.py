@@ -61,10 +61,10 @@ def dax_encryption_at_rest(cluster: DaxCluster, settings: DaxSettings) -> Verdic
         return not_applicable("The cluster is being deleted.", Status=settings.status)
     if settings.sse_status == "ENABLED":
         return passed("The cluster is encrypted at rest.", SSEDescription={"Status": settings.sse_status})
-    if settings.sse_status in ("ENABLING", "DISABLING"):
-        return unknown(
-            f"Encryption at rest is {settings.sse_status}.",
-            reason=Reason.TRANSIENT,
-            SSEDescription={"Status": settings.sse_status},
-        )
-    return failed("The cluster is not encrypted at rest.", SSEDescription={"Status": settings.sse_status})
+    if settings.sse_status == "DISABLED":
+        return failed("The cluster is not encrypted at rest.", SSEDescription={"Status": settings.sse_status})
+    return unknown(
+        f"Encryption at rest is {settings.sse_status}.",
+        reason=Reason.TRANSIENT,
+        SSEDescription={"Status": settings.sse_status},
+    )

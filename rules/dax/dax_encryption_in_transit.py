@@ -60,7 +60,7 @@ def dax_encryption_in_transit(cluster: DaxCluster, settings: DaxSettings) -> Ver
         return not_applicable("The cluster is being deleted.", Status=settings.status)
     evidence: dict[str, Any] = {
         "ClusterEndpointEncryptionType": settings.endpoint_encryption,
-        "ClusterDiscoveryEndpoint": settings.endpoint_url,
+        "ClusterDiscoveryEndpoint": {"URL": settings.endpoint_url},
     }
     if settings.endpoint_encryption == "TLS":
         return passed("The cluster's endpoint requires TLS.", **evidence)

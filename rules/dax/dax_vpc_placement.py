@@ -53,9 +53,9 @@ def dax_vpc_placement(cluster: DaxCluster, settings: DaxSettings, placement: Dax
         names = ("SubnetId", "RouteTableId", "destination", "GatewayId")
         evidence["public"] = [dict(zip(names, one, strict=True)) for one in placement.public_subnets]
         return failed("The cluster's subnet group has public subnets.", **evidence)
+    if placement.default_vpc is True:
+        return failed("The cluster is in the region's default VPC.", severity=Severity.LOW, IsDefault=True, **evidence)
     for gap in (placement.gap, placement.default_vpc):
         if isinstance(gap, Gap):
             return unknown(gap, **evidence)
-    if placement.default_vpc:
-        return failed("The cluster is in the region's default VPC.", severity=Severity.LOW, IsDefault=True, **evidence)
     return passed("All subnets of the cluster are private.", **evidence)

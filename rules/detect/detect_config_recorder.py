@@ -1,7 +1,7 @@
 from typing import Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, passed, rule, unknown
-from auditor.facts import ConfigDelivery, ConfigRecorder, ConfigRecorders, ConfigRecorderStatuses, Gap
+from auditor.facts import ConfigDelivery, ConfigRecorder, ConfigRecorders, ConfigRecorderStatuses, Gap, Reason
 from auditor.resources import Region, Table
 
 
@@ -18,6 +18,7 @@ from auditor.resources import Region, Table
         text="Record all resource types, or at least AWS::DynamoDB::Table, in every region that holds tables.",
         cli="aws configservice put-configuration-recorder --region $REGION --configuration-recorder "
         "name=default,roleARN=$ROLE_ARN --recording-group allSupported=true,includeGlobalResourceTypes=true\n"
+        "aws configservice put-delivery-channel --delivery-channel name=default,s3BucketName=$BUCKET --region $REGION\n"
         "aws configservice start-configuration-recorder --configuration-recorder-name default --region $REGION",
         terraform="""\
 resource "aws_config_configuration_recorder" "this" {
@@ -30,19 +31,31 @@ resource "aws_config_configuration_recorder" "this" {
   }
 }
 
+resource "aws_config_delivery_channel" "this" {
+  name           = "default"
+  s3_bucket_name = aws_s3_bucket.config.id
+  depends_on     = [aws_config_configuration_recorder.this]
+}
+
 resource "aws_config_configuration_recorder_status" "this" {
   name       = aws_config_configuration_recorder.this.name
   is_enabled = true
+  depends_on = [aws_config_delivery_channel.this]
 }""",
         cloudformation="""\
 Parameters:
   Role: {Type: String}
+  Bucket: {Type: String}
 Resources:
   Recorder:
     Type: AWS::Config::ConfigurationRecorder
     Properties:
       RoleARN: !Ref Role
-      RecordingGroup: {AllSupported: true, IncludeGlobalResourceTypes: true}""",
+      RecordingGroup: {AllSupported: true, IncludeGlobalResourceTypes: true}
+  Channel:
+    Type: AWS::Config::DeliveryChannel
+    Properties:
+      S3BucketName: !Ref Bucket""",
     ),
     references=[
         "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/best-practices-security-detective.html"
@@ -72,24 +85,37 @@ def detect_config_recorder(
     covering = [recorder for recorder in own if _covers(recorder)]
     if not covering:
         return failed("No recorder's recording group covers DynamoDB tables.", **evidence)
-    if isinstance(statuses, Gap):
-        return unknown(statuses, **evidence)
-    states = dict(statuses.statuses)
-    evidence["ConfigurationRecordersStatus"] = {
-        name: {"recording": state.recording, "lastStatus": state.last_status, "lastErrorCode": state.last_error}
-        for name, state in states.items()
-    }
-    recording = [one for one in covering if (state := states.get(one.name)) is not None and state.recording]
-    if not recording:
+    states = {} if isinstance(statuses, Gap) else dict(statuses.statuses)
+    evidence["ConfigurationRecordersStatus"] = [
+        {
+            "name": one.name,
+            "recording": states[one.name].recording,
+            "lastStatus": states[one.name].last_status,
+            "lastErrorCode": states[one.name].last_error,
+        }
+        for one in own
+        if one.name in states
+    ]
+    unseen = [one for one in covering if one.name not in states]
+    recording = [one for one in covering if one.name in states and states[one.name].recording]
+    if not recording and not unseen:
         return failed("No recorder that covers DynamoDB tables is recording.", **evidence)
-    working = [one for one in recording if (states[one.name].last_status or "") != "FAILURE"]
-    if not working:
+    working = [one for one in recording if states[one.name].last_status != "FAILURE"]
+    if not working and not unseen:
         return failed("The recorder's last delivery failed.", **evidence)
+    if not isinstance(delivery, Gap):
+        evidence["DeliveryChannels"] = [{"s3BucketName": bucket} for bucket in delivery.buckets]
+        if not delivery.buckets:
+            return failed("There is no delivery channel.", severity=Severity.LOW, **evidence)
+    if not working:
+        missing = Gap(
+            Reason.PARTIAL_DATA,
+            f"The status of the recorder {unseen[0].name} was not returned.",
+            "config:DescribeConfigurationRecorderStatus",
+        )
+        return unknown(statuses if isinstance(statuses, Gap) else missing, **evidence)
     if isinstance(delivery, Gap):
         return unknown(delivery, **evidence)
-    evidence["DeliveryChannels"] = list(delivery.buckets)
-    if not delivery.buckets:
-        return failed("There is no delivery channel.", severity=Severity.LOW, **evidence)
     if all(one.frequency == "DAILY" for one in working):
         evidence["note"] = "Tables are recorded once a day."
     return passed("Config records DynamoDB tables.", **evidence)

@@ -1,7 +1,7 @@
 from typing import Annotated, Any, Literal
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
-from auditor.facts import SubnetPath
+from auditor.facts import Gap, SubnetPath, Subnets
 from auditor.resources import Subnet
 
 
@@ -22,7 +22,7 @@ from auditor.resources import Subnet
 resource "aws_vpc_endpoint" "dynamodb" {
   vpc_id            = aws_vpc.main.id
   vpc_endpoint_type = "Gateway"
-  service_name      = "com.amazonaws.${data.aws_region.current.name}.dynamodb"
+  service_name      = "com.amazonaws.${data.aws_region.current.region}.dynamodb"
   route_table_ids   = [for table in aws_route_table.workload : table.id]
   policy            = data.aws_iam_policy_document.dynamodb_endpoint.json
 }""",
@@ -46,7 +46,8 @@ Resources:
 )
 def network_subnet_path(
     subnet: Subnet,
-    way: SubnetPath,
+    way: SubnetPath | Gap,
+    subnets: Subnets | Gap,
     *,
     exclude_vpcs: Annotated[tuple[str, ...], "VPC ids that are not judged."] = (),
     nat_is: Annotated[Literal["fail", "pass"], "What a path through a NAT gateway is."] = "fail",
@@ -66,17 +67,24 @@ def network_subnet_path(
     workloads have no finding; those that cannot reach DynamoDB at all are not applicable. IPv6 is evidence only:
     gateway endpoints do not carry it, and only dual-stack clients use it.
     """
+    if isinstance(way, Gap):
+        listed = () if isinstance(subnets, Gap) else subnets.subnets
+        if any(info.subnet == subnet and info.vpc_id in exclude_vpcs for info in listed):
+            return None
+        return unknown(way)
     if not way.workload or way.vpc_id in exclude_vpcs:
         return None
     evidence: dict[str, Any] = {"VpcId": way.vpc_id, "path": way.path, **way.evidence}
-    if way.path == "endpoint":
-        return passed("Workloads reach DynamoDB through a VPC endpoint.", **evidence)
-    if way.path == "isolated":
-        return not_applicable("Workloads in this subnet have no way to DynamoDB.", **evidence)
-    if way.path == "igw":
+    if "igw" in way.paths:
         return failed("Workloads reach DynamoDB through an internet gateway.", severity=Severity.HIGH, **evidence)
-    if way.path == "nat":
-        if nat_is == "pass":
-            return passed("Workloads reach DynamoDB through a NAT gateway, which is accepted.", **evidence)
+    if "nat" in way.paths and nat_is == "fail":
         return failed("Workloads reach DynamoDB through a NAT gateway.", severity=Severity.MEDIUM, **evidence)
-    return unknown("The way to DynamoDB leaves what the API shows; declare the hop in trusted_egress.", **evidence)
+    if way.gap is not None:
+        return unknown(way.gap, **evidence)
+    if "other" in way.paths:
+        return unknown("The way to DynamoDB leaves what the API shows; declare the hop in trusted_egress.", **evidence)
+    if "nat" in way.paths:
+        return passed("Workloads reach DynamoDB through a NAT gateway, which is accepted.", **evidence)
+    if "endpoint" in way.paths:
+        return passed("Workloads reach DynamoDB through a VPC endpoint.", **evidence)
+    return not_applicable("Workloads in this subnet have no way to DynamoDB.", **evidence)

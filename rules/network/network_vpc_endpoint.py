@@ -37,7 +37,7 @@ Resources:
 )
 def network_vpc_endpoint(
     vpc: Vpc,
-    coverage: VpcCoverage,
+    coverage: VpcCoverage | Gap,
     dns: VpcDns | Gap,
     config: Config,
     *,
@@ -54,7 +54,11 @@ def network_vpc_endpoint(
     `clients_use_interface_endpoint` when they are. VPCs without workloads have no finding; where all workload subnets
     are cut off from DynamoDB there is nothing to protect. A gateway endpoint serves its own region only.
     """
-    if not coverage.workload_subnets or vpc.name in exclude_vpcs:
+    if vpc.name in exclude_vpcs:
+        return None
+    if isinstance(coverage, Gap):
+        return unknown(coverage)
+    if not coverage.workload_subnets:
         return None
     serving = [endpoint.id for endpoint in coverage.gateway_endpoints if endpoint.state == "available"]
     evidence: dict[str, Any] = {

@@ -15,7 +15,8 @@ from auditor.resources import Region
         "NIST 800-53 r5": ["AU-2", "AU-3", "AU-9", "AU-12", "SI-4"],
     },
     remediation=Remediation(
-        text="Make one multi-region trail with log file validation and a KMS key, in the organisation's own account.",
+        text="Make one multi-region trail with log file validation and a KMS key; an organisation's management account "
+        "makes it for all accounts at once (--is-organization-trail).",
         cli="aws cloudtrail create-trail --name $TRAIL_NAME --s3-bucket-name $BUCKET --is-multi-region-trail "
         "--enable-log-file-validation --kms-key-id $TRAIL_KEY_ARN\n"
         "aws cloudtrail start-logging --name $TRAIL_NAME",
@@ -56,34 +57,30 @@ def trail_management_logging(region: Region, logging: ManagementLogging) -> Verd
     records DynamoDB's writes the failure is high; with one that falls short it is medium, or low when only the KMS key
     is missing. Shadow copies in other regions are the same trail, asked at home. CloudTrail's 90 days of event history
     are no trail. A member account may not be able to read an organisation trail: then the answer is unknown, unless
-    another trail passes. Regions without tables and clusters are not judged.
+    another trail passes, or what is known of it falls short already; such a failure is as mild as it may turn out.
+    Regions without tables and clusters are not judged.
     """
     evidence: dict[str, Any] = {"trails": [_evidence(verdict) for verdict in logging.trails]}
-    recording = [verdict for verdict in logging.trails if verdict.records]
-    if any(not verdict.shortcomings and verdict.info.kms_key and not verdict.gap for verdict in recording):
-        return passed("A complete trail records management events here.", **evidence)
-    undecided = [verdict for verdict in logging.trails if verdict.records is None or (verdict.records and verdict.gap)]
-    best = min((_rank(verdict) for verdict in recording), default=2)
-    hopeful = [verdict for verdict in undecided if _rank(verdict) < best or (verdict.records and best)]
-    if hopeful:
-        gap = hopeful[0].gap
-        return unknown(gap if gap is not None else "It could not be found out what a trail records.", **evidence)
-    if not recording:
+    possible = [verdict for verdict in logging.trails if verdict.records is not False]
+    if not possible:
         message = "No trail that is logging records DynamoDB's management events here."
         return failed(message if logging.trails else "No trail reaches this region.", **evidence)
-    least = min(recording, key=_rank)
-    if _rank(least) == 1:
-        return failed(
-            f"The best trail, {least.info.trail.name}, falls short: {' '.join(least.shortcomings)}",
-            severity=Severity.MEDIUM,
-            **evidence,
-        )
-    return failed(f"The trail {least.info.trail.name} has no KMS key of its own.", severity=Severity.LOW, **evidence)
+    complete = [verdict for verdict in possible if _shortfall(verdict) == 0]
+    if any(verdict.records and verdict.gap is None for verdict in complete):
+        return passed("A complete trail records management events here.", **evidence)
+    if complete:
+        gap = complete[0].gap
+        return unknown(gap if gap is not None else "It could not be found out what a trail records.", **evidence)
+    best = min(possible, key=_shortfall)
+    if best.shortcomings:
+        message = f"The best trail, {best.info.trail.name}, falls short: {' '.join(best.shortcomings)}"
+        return failed(message, severity=Severity.MEDIUM, **evidence)
+    return failed(f"The trail {best.info.trail.name} has no KMS key of its own.", severity=Severity.LOW, **evidence)
 
 
-def _rank(verdict: TrailVerdict) -> int:
-    """Return how far a trail is from complete: 0 for the KMS key at most, 1 for more."""
-    return 1 if verdict.shortcomings else 0
+def _shortfall(verdict: TrailVerdict) -> int:
+    """Return how far a trail is from complete at least: 1 for its KMS key, 2 for more."""
+    return 2 if verdict.shortcomings else int(not verdict.info.kms_key)
 
 
 def _evidence(verdict: TrailVerdict) -> dict[str, Any]:

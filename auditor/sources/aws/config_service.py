@@ -21,7 +21,9 @@ def recorders(aws: Aws, region: Region) -> Yield:
 
 def _recorder(entry: Mapping[str, Any]) -> ConfigRecorder:
     group = entry.get("recordingGroup") or {}
-    implied = "ALL_SUPPORTED_RESOURCE_TYPES" if group.get("allSupported") else "INCLUSION_BY_RESOURCE_TYPES"
+    # A recorder without a group records what Config supports (Config API Reference, ConfigurationRecorder).
+    everything = group.get("allSupported") or not group
+    implied = "ALL_SUPPORTED_RESOURCE_TYPES" if everything else "INCLUSION_BY_RESOURCE_TYPES"
     mode = entry.get("recordingMode") or {}
     frequency = mode.get("recordingFrequency", "CONTINUOUS")
     for override in mode.get("recordingModeOverrides") or []:
@@ -30,10 +32,10 @@ def _recorder(entry: Mapping[str, Any]) -> ConfigRecorder:
     return ConfigRecorder(
         name=entry.get("name", "default"),
         service_linked=bool(entry.get("servicePrincipal")) or entry.get("recordingScope", "").upper() == "INTERNAL",
-        strategy=(group.get("recordingStrategy") or {}).get("useOnly") or implied,
+        strategy=((group.get("recordingStrategy") or {}).get("useOnly") or implied).upper(),
         included=tuple(group.get("resourceTypes") or []),
         excluded=tuple((group.get("exclusionByResourceTypes") or {}).get("resourceTypes") or []),
-        frequency=frequency,
+        frequency=frequency.upper(),
     )
 
 

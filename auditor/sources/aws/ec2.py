@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditor.facts import (
@@ -104,7 +104,8 @@ def _route_table(entry: Mapping[str, Any]) -> RouteTable:
     associations = [
         one
         for one in entry.get("Associations", [])
-        if not one.get("GatewayId") and (one.get("AssociationState") or {}).get("State", "associated") == "associated"
+        if not one.get("GatewayId")
+        and (one.get("AssociationState") or {}).get("State", "associated").lower() == "associated"
     ]
     return RouteTable(
         id=entry["RouteTableId"],
@@ -126,7 +127,7 @@ def _route(route: Mapping[str, Any]) -> Route:
         destination=destination,
         target=next((route[hop] for hop in _HOPS if route.get(hop)), ""),
         active=route.get("State", "active").lower() == "active",
-        propagated=route.get("Origin") == "EnableVgwRoutePropagation",
+        propagated=route.get("Origin") in ("EnableVgwRoutePropagation", "Advertisement"),
     )
 
 
@@ -194,7 +195,7 @@ def _interfaces(aws: Aws, region: Region, **params: Any) -> list[NetworkInterfac
             status=entry.get("Status", "").lower(),
             requester_managed=entry.get("RequesterManaged", False),
             instance_id=(entry.get("Attachment") or {}).get("InstanceId"),
-            public_ip=(entry.get("Association") or {}).get("PublicIp"),
+            public_ip=next(_public_ips(entry), None),
             source_dest_check=entry.get("SourceDestCheck", True),
             description=entry.get("Description", ""),
         )
@@ -204,9 +205,17 @@ def _interfaces(aws: Aws, region: Region, **params: Any) -> list[NetworkInterfac
     ]
 
 
+def _public_ips(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the public IPv4 addresses of an interface; those of secondary private addresses stand only there."""
+    for one in (entry, *entry.get("PrivateIpAddresses", [])):
+        address = (one.get("Association") or {}).get("PublicIp")
+        if address:
+            yield address
+
+
 @collects(PrefixLists, about=Region)
 def prefix_lists(aws: Aws, region: Region) -> Yield:
-    """Yield DynamoDB's prefix list and the customer's, with their entries."""
+    """Yield DynamoDB's prefix list and the customer's with their entries, AWS's others by name."""
     try:
         found = list(_managed_lists(aws, region))
     except Missing as first:
@@ -215,7 +224,6 @@ def prefix_lists(aws: Aws, region: Region) -> Yield:
                 PrefixList(entry["PrefixListId"], entry["PrefixListName"], "AWS", tuple(entry.get("Cidrs", [])))
                 for page in aws.pages("ec2:DescribePrefixLists")
                 for entry in page.get("PrefixLists", [])
-                if entry["PrefixListName"].endswith(f".{region.name}.dynamodb")
             ]
         except Missing:
             raise first from None
@@ -227,14 +235,11 @@ def _managed_lists(aws: Aws, region: Region) -> list[PrefixList]:
     for page in aws.pages("ec2:DescribeManagedPrefixLists"):
         for entry in page.get("PrefixLists", []):
             name, owner = entry.get("PrefixListName", ""), entry.get("OwnerId", "")
+            cidrs: list[str] = []
             # Of AWS's own lists only DynamoDB's is of interest: their blocks are disjoint.
-            if owner == "AWS" and not name.endswith(f".{region.name}.dynamodb"):
-                continue
-            cidrs = [
-                one["Cidr"]
-                for answer in aws.pages("ec2:GetManagedPrefixListEntries", PrefixListId=entry["PrefixListId"])
-                for one in answer.get("Entries", [])
-            ]
+            if owner != "AWS" or name.endswith(f".{region.name}.dynamodb"):
+                for answer in aws.pages("ec2:GetManagedPrefixListEntries", PrefixListId=entry["PrefixListId"]):
+                    cidrs += [one["Cidr"] for one in answer.get("Entries", [])]
             found.append(PrefixList(entry["PrefixListId"], name, owner, tuple(sorted(cidrs))))
     return found
 
