@@ -30,7 +30,6 @@ from auditor.facts.network import (
     VpcEndpoints,
     VpcInfo,
     Vpcs,
-    Workloads,
 )
 from auditor.facts.region import (
     CollectionTime,
@@ -126,7 +125,6 @@ __all__ = [
     "VpcInfo",
     "Vpcs",
     "Witness",
-    "Workloads",
     "derive",
     "fact",
 ]

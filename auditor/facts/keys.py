@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auditor.facts.base import fact
+from auditor.facts.tables import TableSettings
 from auditor.resources import Key, Region, Table
 
 
@@ -46,13 +47,11 @@ class KeyRotation:
         enabled: ``KeyRotationEnabled``.
         days: ``RotationPeriodInDays``; absent means 365.
         next: ``NextRotationDate``.
-        last_on_demand: Newest date of an on-demand rotation, when known.
     """
 
     enabled: bool
     days: int = 365
     next: datetime | None = None
-    last_on_demand: datetime | None = None
 
 
 @fact(Region, "kms:ListAliases")
@@ -68,7 +67,7 @@ class KeyUse:
     """The tables, of those audited, that a key encrypts (derived).
 
     Attributes:
-        tables: They, in order of ARN, each with its status (``TableStatus``).
+        tables: They, in order of ARN, each with its settings.
     """
 
-    tables: tuple[tuple[Table, str], ...]
+    tables: tuple[tuple[Table, TableSettings], ...]

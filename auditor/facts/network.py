@@ -250,16 +250,6 @@ class VpcDns:
 
 
 @dataclass(frozen=True, slots=True)
-class Workloads:
-    """The network interfaces of workloads in a region, by subnet (derived).
-
-    A subnet without workloads is absent.
-    """
-
-    by_subnet: Mapping[Subnet, tuple[NetworkInterface, ...]]
-
-
-@dataclass(frozen=True, slots=True)
 class SubnetPath:
     """Which way a workload in a subnet reaches DynamoDB in its region (derived).
 
