@@ -1,0 +1,167 @@
+"""Measures ``ddbaudit run`` on many tables: time against the lower bound that AWS's rates set, calls, memory.
+
+    python benchmarks/collect.py --tables 1000
+    python benchmarks/collect.py --tables 100 --naive
+
+The lower bound is what the slowest operation takes at AWS's documented rate, such as 1,000 calls of
+DescribeContinuousBackups at 10 a second. AWS is ``stub.py``, in a process of its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.client
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).parent
+REGIONS = ("eu-west-1", "eu-central-1", "eu-north-1", "us-east-1", "us-west-2")
+
+
+@contextlib.contextmanager
+def stub(tables: int, latency: float) -> Iterator[str]:
+    """Yield the URL of a fresh stub."""
+    command = [sys.executable, str(HERE / "stub.py"), f"--tables={tables}", f"--latency-ms={latency}"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        try:
+            assert process.stdout is not None
+            yield f"http://127.0.0.1:{int(process.stdout.readline())}"
+        finally:
+            process.terminate()
+
+
+def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
+    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
+
+    This process imports nothing heavy: a child's peak memory counts from the parent's size.
+    """
+    (folder / "aws").touch()
+    environment = {
+        "PATH": os.environ.get("PATH", ""),
+        "HOME": str(folder),
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": "benchmark",
+        "AWS_SECRET_ACCESS_KEY": "benchmark",
+        "AWS_DEFAULT_REGION": REGIONS[0],
+        "AWS_CONFIG_FILE": str(folder / "aws"),
+        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
+    }
+    started = time.monotonic()
+    with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
+        process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)  # noqa: S603
+        _, status, usage = os.wait4(process.pid, 0)
+    wall = time.monotonic() - started
+    process.returncode = os.waitstatus_to_exitcode(status)
+    connection = http.client.HTTPConnection(url.removeprefix("http://"))
+    connection.request("GET", "/stats")
+    stats = json.load(connection.getresponse())
+    connection.close()
+    calls = stats["operations"]
+    slowest = max(calls, key=lambda one: (one["calls"] - one["throttled"]) / one["rate"])
+    bound = (slowest["calls"] - slowest["throttled"]) / slowest["rate"]
+    by_operation: Counter[str] = Counter()
+    for one in calls:
+        by_operation[one["operation"]] += one["calls"]
+    return {
+        "exit_code": process.returncode,
+        "wall_seconds": round(wall, 2),
+        "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
+        "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
+        "slowest_operation": slowest["operation"],
+        "bound_seconds": round(bound, 2),
+        "ratio_to_bound": round(wall / bound, 3),
+        "everything_else_seconds": max(
+            (one["last"] for one in calls if one["operation"] != slowest["operation"]), default=0.0
+        ),
+        "calls": dict(sorted(by_operation.items())),
+        "calls_total": by_operation.total(),
+        "throttled": sum(one["throttled"] for one in calls),
+        "stub_cpu_seconds": stats["cpu_seconds"],
+        "stderr": (folder / "err").read_text().strip(),
+    }
+
+
+def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path) -> dict[str, Any]:
+    """Measure the auditor, and count what its report could not find out."""
+    flags = [flag for region in regions for flag in ("--region", region)]
+    command = str(Path(sys.executable).with_name("ddbaudit"))
+    numbers = measure([command, "run", *flags, "--pace", pace], url, folder)
+    report = folder / "ddbaudit-report" / "report.json"
+    if not report.exists():
+        raise SystemExit(f"ddbaudit wrote no report (exit {numbers['exit_code']}): {numbers['stderr']}")
+    held = json.loads(report.read_bytes())
+    unknown = Counter(one["reason"] for one in held["findings"] if one["status"] == "unknown")
+    return numbers | {
+        "calls_lost": len(held["errors"]),
+        "unknown": dict(unknown),
+        "complete": held["run"]["complete"],
+        "findings": len(held["findings"]),
+    }
+
+
+def naive(url: str, regions: tuple[str, ...], folder: Path) -> dict[str, Any]:
+    """Measure the thread pool without pacing."""
+    numbers = measure([sys.executable, str(HERE / "naive.py"), *regions], url, folder)
+    lost = json.loads((folder / "out").read_text() or '{"lost": {}}')["lost"]
+    # The bound counts the calls that were answered; with calls lost it says nothing.
+    for name in ("slowest_operation", "bound_seconds", "ratio_to_bound"):
+        del numbers[name]
+    return numbers | {"calls_lost": sum(lost.values()), "lost": lost}
+
+
+def show(title: str, numbers: dict[str, Any], tables: int) -> None:
+    """Print numbers for people."""
+    print(f"{title}: {tables} tables, exit {numbers['exit_code']}")
+    print(f"  wall time        {numbers['wall_seconds']:8.1f} s")
+    if "ratio_to_bound" in numbers:
+        bound, slowest = numbers["bound_seconds"], numbers["slowest_operation"]
+        print(f"  to lower bound   {numbers['ratio_to_bound']:8.3f} x {bound:.1f} s ({slowest})")
+    print(f"  everything else  {numbers['everything_else_seconds']:8.1f} s until its last call")
+    print(f"  CPU time         {numbers['cpu_seconds']:8.1f} s (the stub's own: {numbers['stub_cpu_seconds']:.1f} s)")
+    print(f"  peak memory      {numbers['peak_memory_mb']:8.1f} MB")
+    print(f"  calls            {numbers['calls_total']:8}, {numbers['calls_total'] / tables:.2f} a table")
+    print(f"  throttled        {numbers['throttled']:8}")
+    print(f"  calls lost       {numbers['calls_lost']:8} {numbers.get('lost') or ''}")
+    if "unknown" in numbers:
+        print(f"  unknown findings {sum(numbers['unknown'].values()):8} of {numbers['findings']}")
+    for operation, count in numbers["calls"].items():
+        print(f"    {operation:45} {count:6}, {count / tables:.2f} a table")
+    if numbers["stderr"]:
+        print(f"  stderr: {numbers['stderr']}")
+
+
+def main() -> None:
+    """Measure, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--tables", type=int, default=1000, help="tables in every region (default 1000)")
+    parser.add_argument("--regions", type=int, default=1, choices=range(1, 6), help="number of regions (default 1)")
+    parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
+    parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
+    parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
+    parser.add_argument("--format", default="text", choices=["text", "json"])
+    options = parser.parse_args()
+    regions = REGIONS[: options.regions]
+    results = {}
+    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
+        results["ddbaudit"] = audit(url, regions, options.pace, Path(folder))
+    if options.naive:
+        with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
+            results["naive"] = naive(url, regions, Path(folder))
+    if options.format == "json":
+        print(json.dumps(results, indent=2))
+        return
+    for title, numbers in results.items():
+        show(title, numbers, options.tables * len(regions))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,587 @@
+"""An AWS of synthetic tables on 127.0.0.1, with AWS's latency and request rates, for one account.
+
+Run by itself it prints the port that it listens on, serves until it is killed, and answers ``GET /stats`` with
+what it was asked so far. Answers are written as boto3 would parse them and encoded by botocore's own models.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import functools
+import json
+import sys
+import time
+import urllib.parse
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from xml.sax.saxutils import escape
+
+import botocore
+import botocore.session
+from botocore.model import ListShape, OperationModel, Shape, StructureShape
+from botocore.validate import ParamValidator
+
+from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
+from auditor.sources.aws.session import declared_operations
+
+Params = dict[str, Any]
+
+ACCOUNT = "123456789012"
+HOME, SECOND = "eu-west-1", "eu-central-1"
+ZONES = ("a", "b", "c")
+CREATED = 1_760_000_000
+
+#: Calls a second that AWS takes. Where the auditor stays far below AWS's own number, AWS's number.
+RATES: dict[str, float] = DOCUMENTED_RATES | {
+    "dynamodb:DescribeTable": 2500,
+    "kms:DescribeKey": 2000,
+    "kms:GetKeyRotationStatus": 1000,
+    "kms:ListAliases": 500,
+}
+
+#: What AWS answers above the rate: HTTP status and error code, by protocol.
+THROTTLING = {
+    "json": (400, "ThrottlingException"),
+    "rest-json": (429, "TooManyRequestsException"),
+    "ec2": (503, "RequestLimitExceeded"),
+    "query": (400, "Throttling"),
+}
+
+#: Where everyday names and names in requests (X-Amz-Target, credential scope) are botocore's or the auditor's.
+SERVICES = {"tag": "resourcegroupstaggingapi"}
+SCOPES = {"tagging": "tag"}
+
+
+class Refused(Exception):
+    """AWS answers with an error."""
+
+    def __init__(self, code: str, status: int = 400) -> None:
+        """Keep the error's code."""
+        super().__init__(code)
+        self.code, self.status = code, status
+
+
+@dataclass
+class Bucket:
+    """AWS's side of a rate: a token bucket that holds one second's worth and starts full."""
+
+    rate: float
+    tokens: float = field(init=False)
+    at: float = 0.0
+
+    def __post_init__(self) -> None:
+        """Start full."""
+        self.tokens = max(1.0, self.rate)
+
+    def take(self, now: float) -> bool:
+        """Tell whether a call at this moment is let in."""
+        self.tokens = min(max(1.0, self.rate), self.tokens + (now - self.at) * self.rate)
+        self.at = now
+        if self.tokens < 1:
+            return False
+        self.tokens -= 1
+        return True
+
+
+@dataclass
+class Seen:
+    """What came in for one operation in one region; moments in seconds."""
+
+    calls: int = 0
+    throttled: int = 0
+    first: float = 0.0
+    last: float = 0.0
+
+
+class World:
+    """The answers: every region has the same tables, a tenth as many keys, one network, one DAX cluster."""
+
+    def __init__(self, tables: int) -> None:
+        """Name the tables; table ``n`` differs from its neighbours by what divides ``n``."""
+        self.names = [f"table-{number:05}" for number in range(tables)]
+
+    def answer(self, operation: str, region: str, params: dict[str, Any]) -> dict[str, Any]:
+        """Return an operation's answer.
+
+        Raises:
+            Refused: there is no such thing.
+            AttributeError: the operation is not answered here.
+        """
+        service, _, name = operation.partition(":")
+        method: Callable[[str, Params], dict[str, Any]] = getattr(self, f"_{service}_{botocore.xform_name(name)}")
+        return method(region, params)
+
+    def _number(self, table: str) -> int:
+        number = int(table[-5:]) if table[-5:].isdigit() else -1
+        if self.names[number : number + 1] != [table]:
+            raise Refused("ResourceNotFoundException")
+        return number
+
+    def _dynamodb_list_tables(self, region: str, params: Params) -> dict[str, Any]:
+        page = _page(self.names, params.get("ExclusiveStartTableName"), params.get("Limit", 100))
+        more = {"LastEvaluatedTableName": page[-1]} if page and page[-1] != self.names[-1] else {}
+        return {"TableNames": page, **more}
+
+    def _dynamodb_describe_table(self, region: str, params: Params) -> dict[str, Any]:
+        name = params["TableName"]
+        number = self._number(name)
+        table: dict[str, Any] = {
+            "AttributeDefinitions": [{"AttributeName": "pk", "AttributeType": "S"}],
+            "TableName": name,
+            "KeySchema": [{"AttributeName": "pk", "KeyType": "HASH"}],
+            "TableStatus": "ACTIVE",
+            "CreationDateTime": CREATED,
+            "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
+            "TableSizeBytes": 4096 * number,
+            "ItemCount": 100 * number,
+            "TableArn": table_arn(region, name),
+            "TableId": f"{number:08x}-aaaa-4bbb-8ccc-ddddeeeeffff",
+            "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
+            "DeletionProtectionEnabled": number % 3 != 0,
+        }
+        if number % 2:
+            key = key_arn(region, number // 10)
+            table["SSEDescription"] = {"Status": "ENABLED", "SSEType": "KMS", "KMSMasterKeyArn": key}
+        if number % 5 == 0:
+            table["StreamSpecification"] = {"StreamEnabled": True, "StreamViewType": "NEW_AND_OLD_IMAGES"}
+            table["LatestStreamArn"] = f"{table['TableArn']}/stream/2026-01-01T00:00:00.000"
+        if number % 50 == 0 and region in (HOME, SECOND):
+            other = SECOND if region == HOME else HOME
+            replica = {"RegionName": other, "ReplicaArn": table_arn(other, name), "ReplicaStatus": "ACTIVE"}
+            table |= {"GlobalTableVersion": "2019.11.21", "Replicas": [replica]}
+        return {"Table": table}
+
+    def _dynamodb_describe_continuous_backups(self, region: str, params: Params) -> dict[str, Any]:
+        recovery: dict[str, Any] = {"PointInTimeRecoveryStatus": "DISABLED"}
+        if self._number(params["TableName"]) % 4:
+            recovery = {
+                "PointInTimeRecoveryStatus": "ENABLED",
+                "RecoveryPeriodInDays": 35,
+                "EarliestRestorableDateTime": CREATED,
+                "LatestRestorableDateTime": CREATED + 86_400,
+            }
+        status = {"ContinuousBackupsStatus": "ENABLED", "PointInTimeRecoveryDescription": recovery}
+        return {"ContinuousBackupsDescription": status}
+
+    def _dynamodb_list_tags_of_resource(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Tags": self._tags(self._number(params["ResourceArn"].rpartition("/")[2]))}
+
+    def _tags(self, number: int) -> list[dict[str, str]]:
+        if number % 10 == 9:
+            return []
+        tags = {"owner": f"team-{number % 7}", "env": "prod" if number % 2 else "test"}
+        if number % 3:
+            tags["data-classification"] = "internal"
+        return [{"Key": key, "Value": value} for key, value in tags.items()]
+
+    def _dynamodb_list_global_tables(self, region: str, params: Params) -> dict[str, Any]:
+        return {"GlobalTables": []}
+
+    def _tag_get_resources(self, region: str, params: Params) -> dict[str, Any]:
+        tagged = [name for name in self.names if self._tags(self._number(name))]
+        page = _page(tagged, params.get("PaginationToken"), params.get("ResourcesPerPage", 50))
+        mapping = [
+            {"ResourceARN": table_arn(region, name), "Tags": self._tags(self._number(name))}
+            for name in page
+            if "dynamodb:table" in params.get("ResourceTypeFilters", ["dynamodb:table"])
+        ]
+        more = page[-1] if page and page[-1] != tagged[-1] else ""
+        return {"ResourceTagMappingList": mapping, "PaginationToken": more}
+
+    def _kms_describe_key(self, region: str, params: Params) -> dict[str, Any]:
+        arn = params["KeyId"]
+        metadata = {"KeyId": arn.rpartition("/")[2], "Arn": arn, "AWSAccountId": ACCOUNT, "CreationDate": CREATED}
+        metadata |= {"Enabled": True, "KeyState": "Enabled", "KeyManager": "CUSTOMER", "Origin": "AWS_KMS"}
+        return {"KeyMetadata": metadata | {"KeySpec": "SYMMETRIC_DEFAULT", "MultiRegion": False}}
+
+    def _kms_get_key_rotation_status(self, region: str, params: Params) -> dict[str, Any]:
+        enabled = params["KeyId"][-30] in "02468ace"
+        return {"KeyId": params["KeyId"], "KeyRotationEnabled": enabled, "RotationPeriodInDays": 365}
+
+    def _kms_list_aliases(self, region: str, params: Params) -> dict[str, Any]:
+        keys = [key_arn(region, number) for number in range((len(self.names) + 9) // 10)]
+        names = [f"alias/tables-{number}" for number in range(len(keys))]
+        page = _page(names, params.get("Marker"), params.get("Limit", 50))
+        aliases = [
+            {
+                "AliasName": name,
+                "AliasArn": f"arn:aws:kms:{region}:{ACCOUNT}:{name}",
+                "TargetKeyId": keys[int(name.rpartition("-")[2])].rpartition("/")[2],
+            }
+            for name in page
+        ]
+        more = {"NextMarker": page[-1]} if page and page[-1] != names[-1] else {}
+        return {"Aliases": aliases, "Truncated": bool(more), **more}
+
+    def _dax_describe_clusters(self, region: str, params: Params) -> dict[str, Any]:
+        cluster = {
+            "ClusterName": "cache",
+            "ClusterArn": f"arn:aws:dax:{region}:{ACCOUNT}:cache/cache",
+            "TotalNodes": 3,
+            "ActiveNodes": 3,
+            "NodeType": "dax.r5.large",
+            "Status": "available",
+            "ClusterDiscoveryEndpoint": {"Address": "cache.dax.local", "Port": 9111, "URL": "daxs://cache.dax.local"},
+            "Nodes": [{"NodeId": f"cache-{zone}", "AvailabilityZone": f"{region}{zone}"} for zone in ZONES],
+            "SecurityGroups": [{"SecurityGroupIdentifier": "sg-0001", "Status": "active"}],
+            "SubnetGroup": "private",
+            "IamRoleArn": f"arn:aws:iam::{ACCOUNT}:role/dax",
+            "SSEDescription": {"Status": "ENABLED"},
+            "ClusterEndpointEncryptionType": "TLS",
+        }
+        return {"Clusters": [cluster]}
+
+    def _dax_list_tags(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Tags": self._tags(1)}
+
+    def _dax_describe_subnet_groups(self, region: str, params: Params) -> dict[str, Any]:
+        subnets = [
+            {"SubnetIdentifier": f"subnet-0{zone}", "SubnetAvailabilityZone": f"{region}{zone}"} for zone in ZONES
+        ]
+        return {"SubnetGroups": [{"SubnetGroupName": "private", "VpcId": "vpc-0a", "Subnets": subnets}]}
+
+    def _config_describe_configuration_recorders(self, region: str, params: Params) -> dict[str, Any]:
+        group = {"allSupported": True, "includeGlobalResourceTypes": True, "resourceTypes": []}
+        role = f"arn:aws:iam::{ACCOUNT}:role/config"
+        return {"ConfigurationRecorders": [{"name": "default", "roleARN": role, "recordingGroup": group}]}
+
+    def _config_describe_configuration_recorder_status(self, region: str, params: Params) -> dict[str, Any]:
+        status = {"name": "default", "recording": True, "lastStatus": "SUCCESS", "lastStartTime": CREATED}
+        return {"ConfigurationRecordersStatus": [status]}
+
+    def _config_describe_delivery_channels(self, region: str, params: Params) -> dict[str, Any]:
+        return {"DeliveryChannels": [{"name": "default", "s3BucketName": "config-bucket"}]}
+
+    def _cloudtrail_describe_trails(self, region: str, params: Params) -> dict[str, Any]:
+        trail = {
+            "Name": "audit",
+            "TrailARN": f"arn:aws:cloudtrail:{HOME}:{ACCOUNT}:trail/audit",
+            "HomeRegion": HOME,
+            "S3BucketName": "trail-bucket",
+            "IsMultiRegionTrail": True,
+            "LogFileValidationEnabled": True,
+            "IsOrganizationTrail": False,
+            "KmsKeyId": key_arn(HOME, 0),
+        }
+        return {"trailList": [trail]}
+
+    def _cloudtrail_get_trail_status(self, region: str, params: Params) -> dict[str, Any]:
+        return {"IsLogging": True, "LatestDeliveryTime": CREATED, "StartLoggingTime": CREATED}
+
+    def _cloudtrail_get_event_selectors(self, region: str, params: Params) -> dict[str, Any]:
+        selector = {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": []}
+        return {"TrailARN": params["TrailName"], "EventSelectors": [selector]}
+
+    def _sts_get_caller_identity(self, region: str, params: Params) -> dict[str, Any]:
+        arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/auditor/benchmark"
+        return {"UserId": "AROAEXAMPLE:benchmark", "Account": ACCOUNT, "Arn": arn}
+
+    def _account_list_regions(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Regions": [{"RegionName": one, "RegionOptStatus": "ENABLED_BY_DEFAULT"} for one in (HOME, SECOND)]}
+
+    def _ec2_describe_regions(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Regions": [{"RegionName": one, "OptInStatus": "opt-in-not-required"} for one in (HOME, SECOND)]}
+
+    def _ec2_describe_vpcs(self, region: str, params: Params) -> dict[str, Any]:
+        vpcs = [("vpc-0a", "10.0.0.0/16"), ("vpc-0b", "10.1.0.0/16"), ("vpc-0c", "10.2.0.0/16")]
+        return {
+            "Vpcs": [
+                {"VpcId": vpc, "OwnerId": ACCOUNT, "CidrBlock": block, "IsDefault": False, "State": "available"}
+                for vpc, block in vpcs
+            ]
+        }
+
+    def _ec2_describe_vpc_attribute(self, region: str, params: Params) -> dict[str, Any]:
+        attribute = params["Attribute"]
+        return {"VpcId": params["VpcId"], attribute[0].upper() + attribute[1:]: {"Value": True}}
+
+    def _ec2_describe_subnets(self, region: str, params: Params) -> dict[str, Any]:
+        return {
+            "Subnets": [
+                {
+                    "SubnetId": f"subnet-{number}{zone}",
+                    "VpcId": f"vpc-0{'abc'[number]}",
+                    "OwnerId": ACCOUNT,
+                    "CidrBlock": f"10.{number}.{place}.0/24",
+                    "AvailabilityZone": f"{region}{zone}",
+                    "BlockPublicAccessStates": {"InternetGatewayBlockMode": "off"},
+                    "State": "available",
+                }
+                for number in range(3)
+                for place, zone in enumerate(ZONES)
+            ]
+        }
+
+    def _ec2_describe_route_tables(self, region: str, params: Params) -> dict[str, Any]:
+        hops = [
+            {"DestinationPrefixListId": "pl-dynamodb", "GatewayId": "vpce-0a"},
+            {"DestinationCidrBlock": "0.0.0.0/0", "NatGatewayId": "nat-0b"},
+            {"DestinationCidrBlock": "0.0.0.0/0", "GatewayId": "igw-0c"},
+        ]
+        return {
+            "RouteTables": [
+                {
+                    "RouteTableId": f"rtb-0{'abc'[number]}",
+                    "VpcId": f"vpc-0{'abc'[number]}",
+                    "OwnerId": ACCOUNT,
+                    "Associations": [{"Main": True, "AssociationState": {"State": "associated"}}],
+                    "Routes": [
+                        {"DestinationCidrBlock": f"10.{number}.0.0/16", "GatewayId": "local", "State": "active"},
+                        hop | {"State": "active", "Origin": "CreateRoute"},
+                    ],
+                }
+                for number, hop in enumerate(hops)
+            ]
+        }
+
+    def _ec2_describe_vpc_endpoints(self, region: str, params: Params) -> dict[str, Any]:
+        endpoint = {
+            "VpcEndpointId": "vpce-0a",
+            "VpcEndpointType": "Gateway",
+            "VpcId": "vpc-0a",
+            "ServiceName": f"com.amazonaws.{region}.dynamodb",
+            "State": "available",
+            "RouteTableIds": ["rtb-0a"],
+            "PolicyDocument": '{"Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}]}',
+        }
+        return {"VpcEndpoints": [endpoint]}
+
+    def _ec2_describe_nat_gateways(self, region: str, params: Params) -> dict[str, Any]:
+        nat = {"NatGatewayId": "nat-0b", "VpcId": "vpc-0b", "SubnetId": "subnet-2a", "State": "available"}
+        return {"NatGateways": [nat | {"ConnectivityType": "public"}]}
+
+    def _ec2_describe_network_interfaces(self, region: str, params: Params) -> dict[str, Any]:
+        return {
+            "NetworkInterfaces": [
+                {
+                    "NetworkInterfaceId": f"eni-{number:08x}",
+                    "SubnetId": f"subnet-{number % 3}{ZONES[number // 3 % 3]}",
+                    "VpcId": f"vpc-0{'abc'[number % 3]}",
+                    "InterfaceType": "interface",
+                    "Status": "in-use",
+                    "RequesterManaged": False,
+                    "SourceDestCheck": True,
+                    "Attachment": {"InstanceId": f"i-{number:08x}"},
+                }
+                for number in range(300)
+            ]
+        }
+
+    def _ec2_describe_managed_prefix_lists(self, region: str, params: Params) -> dict[str, Any]:
+        name = f"com.amazonaws.{region}.dynamodb"
+        return {"PrefixLists": [{"PrefixListId": "pl-dynamodb", "PrefixListName": name, "OwnerId": "AWS"}]}
+
+    def _ec2_get_managed_prefix_list_entries(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Entries": [{"Cidr": "52.119.240.0/21"}, {"Cidr": "3.218.180.0/22"}]}
+
+    def _ec2_describe_prefix_lists(self, region: str, params: Params) -> dict[str, Any]:
+        name = f"com.amazonaws.{region}.dynamodb"
+        return {"PrefixLists": [{"PrefixListId": "pl-dynamodb", "PrefixListName": name, "Cidrs": ["52.119.240.0/21"]}]}
+
+    def _ec2_describe_vpc_block_public_access_options(self, region: str, params: Params) -> dict[str, Any]:
+        return {"VpcBlockPublicAccessOptions": {"AwsAccountId": ACCOUNT, "InternetGatewayBlockMode": "off"}}
+
+
+def table_arn(region: str, table: str) -> str:
+    """Return a table's ARN."""
+    return f"arn:aws:dynamodb:{region}:{ACCOUNT}:table/{table}"
+
+
+def key_arn(region: str, number: int) -> str:
+    """Return a key's ARN."""
+    return f"arn:aws:kms:{region}:{ACCOUNT}:key/{number:08x}-1111-4222-8333-444455556666"
+
+
+def _page(names: list[str], after: str | None, size: int) -> list[str]:
+    start = names.index(after) + 1 if after else 0
+    return names[start : start + int(size)]
+
+
+@functools.cache
+def model(operation: str) -> OperationModel:
+    """Return botocore's model of an operation."""
+    service, _, name = operation.partition(":")
+    return _session().get_service_model(SERVICES.get(service, service)).operation_model(name)
+
+
+@functools.cache
+def _session() -> Any:
+    return botocore.session.Session()
+
+
+def encode(operation: str, answer: dict[str, Any]) -> bytes:
+    """Return an answer as the operation's protocol writes it."""
+    shape, protocol = model(operation).output_shape, model(operation).service_model.resolved_protocol
+    if protocol not in ("ec2", "query"):
+        return json.dumps(answer).encode()
+    name = f"{model(operation).name}Response"
+    inner = "".join(_members(shape, answer))
+    if protocol == "query":
+        inner = f"<{model(operation).name}Result>{inner}</{model(operation).name}Result>"
+    return f"<{name}>{inner}<requestId>0</requestId></{name}>".encode()
+
+
+def _members(shape: StructureShape, values: dict[str, Any]) -> Iterator[str]:
+    for name, value in values.items():
+        member = shape.members[name]
+        yield _xml(member, value, member.serialization.get("name", name))
+
+
+def _xml(shape: Shape, value: Any, tag: str) -> str:
+    if isinstance(shape, StructureShape):
+        inner = "".join(_members(shape, value))
+    elif isinstance(shape, ListShape):
+        inner = "".join(_xml(shape.member, one, shape.member.serialization.get("name", "member")) for one in value)
+    else:
+        inner = escape(str(value).lower() if isinstance(value, bool) else str(value))
+    return f"<{tag}>{inner}</{tag}>"
+
+
+def error(protocol: str, code: str) -> bytes:
+    """Return an error as a protocol writes it."""
+    inner = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    if protocol == "ec2":
+        return f"<Response><Errors>{inner}</Errors></Response>".encode()
+    if protocol == "query":
+        return f"<ErrorResponse>{inner}</ErrorResponse>".encode()
+    return json.dumps({"__type": code, "message": "no"}).encode()
+
+
+class Stub:
+    """Requests to answers.
+
+    Args:
+        tables: Tables in every region.
+        clock: Returns seconds.
+    """
+
+    def __init__(self, tables: int, clock: Callable[[], float] = time.monotonic) -> None:
+        """Start with full buckets, nothing seen."""
+        self._world, self._clock = World(tables), clock
+        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._seen: dict[tuple[str, str], Seen] = {}
+
+    def answer(self, operation: str, region: str, params: dict[str, Any]) -> tuple[int, bytes]:
+        """Return the HTTP status and the body for one call, that counts against the operation's rate."""
+        now, key = self._clock(), (region, operation)
+        protocol = model(operation).service_model.resolved_protocol
+        seen = self._seen.setdefault(key, Seen(first=now))
+        seen.calls, seen.last = seen.calls + 1, now
+        bucket = self._buckets.setdefault(key, Bucket(RATES.get(operation, DEFAULT_RATE), at=now))
+        if not bucket.take(now):
+            seen.throttled += 1
+            status, code = THROTTLING[protocol]
+            return status, error(protocol, code)
+        try:
+            return 200, encode(operation, self._world.answer(operation, region, params))
+        except Refused as refused:
+            return refused.status, error(protocol, refused.code)
+
+    def stats(self) -> dict[str, Any]:
+        """Return what was seen, moments relative to the first call, with the rates that were kept to."""
+        start = min((seen.first for seen in self._seen.values()), default=0.0)
+        return {
+            "operations": [
+                {
+                    "region": region,
+                    "operation": operation,
+                    "calls": seen.calls,
+                    "throttled": seen.throttled,
+                    "rate": RATES.get(operation, DEFAULT_RATE),
+                    "first": round(seen.first - start, 3),
+                    "last": round(seen.last - start, 3),
+                }
+                for (region, operation), seen in sorted(self._seen.items())
+            ],
+            "cpu_seconds": round(time.process_time(), 2),
+        }
+
+
+def parse(path: str, headers: dict[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
+    """Return operation, region and parameters of a request, as its target or action and its credential scope say."""
+    scope = headers.get("authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
+    region, service = (scope[2], SCOPES.get(scope[3], scope[3])) if len(scope) == 5 else ("", "")
+    if "x-amz-target" in headers:
+        return f"{service}:{headers['x-amz-target'].rpartition('.')[2]}", region, json.loads(body or b"{}")
+    if path == "/regions":
+        return "account:ListRegions", region, json.loads(body or b"{}")
+    params = dict(urllib.parse.parse_qsl(body.decode()))
+    return f"{service}:{params.get('Action', '')}", region, params
+
+
+async def serve(stub: Stub, latency: float, port: int = 0) -> None:
+    """Serve until cancelled; prints the port first."""
+    known = declared_operations()
+
+    async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while True:
+                head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
+                headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
+                body = await reader.readexactly(int(headers.get("content-length", 0)))
+                path = head.split(" ")[1]
+                if path == "/stats":
+                    status, answer = 200, json.dumps(stub.stats()).encode()
+                else:
+                    operation, region, params = parse(path, headers, body)
+                    if operation in known:
+                        status, answer = stub.answer(operation, region, params)
+                    else:
+                        print(f"stub: not answered: {operation or path}", file=sys.stderr, flush=True)
+                        status, answer = 400, error("json", "UnknownOperationException")
+                    await asyncio.sleep(latency)
+                kind = "text/xml" if answer.startswith(b"<") else "application/x-amz-json-1.0"
+                writer.write(
+                    f"HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+                    + answer
+                )
+        except (asyncio.IncompleteReadError, ConnectionError):
+            pass
+        finally:
+            writer.close()
+
+    server = await asyncio.start_server(respond, "127.0.0.1", port, backlog=256)
+    print(server.sockets[0].getsockname()[1], flush=True)
+    await server.serve_forever()
+
+
+def check(tables: int = 60) -> None:
+    """See that every answer has its operation's output shape.
+
+    Raises:
+        ValueError: one has not; the message says which and why.
+    """
+    world = World(tables)
+    params = {
+        "TableName": world.names[0],
+        "ResourceArn": table_arn(HOME, world.names[0]),
+        "KeyId": key_arn(HOME, 0),
+        "TrailName": "trail",
+        "VpcId": "vpc-0a",
+        "Attribute": "enableDnsSupport",
+    }
+    for operation in sorted(declared_operations()):
+        answer = world.answer(operation, HOME, params)
+        report = ParamValidator().validate(answer, model(operation).output_shape)
+        if report.has_errors():
+            raise ValueError(f"{operation}: {report.generate_report()}")
+
+
+def main() -> None:
+    """Serve, as the command line says."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tables", type=int, default=1000, help="tables in every region")
+    parser.add_argument("--latency-ms", type=float, default=30, help="time until an answer leaves")
+    parser.add_argument("--port", type=int, default=0, help="default: any that is free")
+    options = parser.parse_args()
+    check()
+    stub = Stub(options.tables)
+    for operation in sorted(declared_operations()):
+        model(operation)  # loaded before the clock runs
+    asyncio.run(serve(stub, options.latency_ms / 1000, options.port))
+
+
+if __name__ == "__main__":
+    main()
