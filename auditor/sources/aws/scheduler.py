@@ -8,14 +8,15 @@ ten calls a second never keeps another one waiting: a region takes as long as it
 from __future__ import annotations
 
 import collections
+import contextlib
 import heapq
 import itertools
 import logging
 import math
 import queue
+import threading
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,9 @@ THREADS = 64
 
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
+
+#: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
+GRACE = 2.0
 
 Progress = Callable[[int, int], None]
 
@@ -109,31 +113,57 @@ class Collection:
         self._finders: dict[Resource, Access] = {}
         self._delayed: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
+        self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
         self._results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
         self._open = 0
         self._done = 0
 
     def run(self) -> None:
         """Ask until nothing is left to ask. An interrupt keeps what is there and marks it incomplete."""
-        with ThreadPoolExecutor(THREADS, thread_name_prefix="collect") as self._pool:
-            try:
-                self._start()
-                while self._open or self._delayed:
-                    self._release_delayed()
-                    try:
-                        outcome = self._results.get(timeout=self._patience())
-                    except queue.Empty:
-                        continue
-                    self._finish(outcome)
-            except KeyboardInterrupt:
-                self._inventory.interrupted = True
-                for lane in self._lanes.values():
-                    lane.waiting.clear()
-                self._pool.shutdown(wait=False, cancel_futures=True)
-            except BaseException:
-                self._pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        # Daemons: nobody who interrupted the audit waits for calls that AWS does not answer.
+        threads = [threading.Thread(target=self._serve, name=f"collect-{n}", daemon=True) for n in range(THREADS)]
+        for thread in threads:
+            thread.start()
+        try:
+            self._start()
+            while self._open or self._delayed:
+                self._release_delayed()
+                try:
+                    outcome = self._results.get(timeout=self._patience())
+                except queue.Empty:
+                    continue
+                self._finish(outcome)
+        except KeyboardInterrupt:
+            self._inventory.interrupted = True
+            self._await_running(time.monotonic() + GRACE)
+        finally:
+            self._cancel_waiting()
+            for _ in threads:
+                self._ready.put(None)
         self._restore_accounts_without_regions()
+
+    def _serve(self) -> None:
+        """Work off tasks in a thread until there is a None."""
+        while (task := self._ready.get()) is not None:
+            self._results.put(self._work(task))
+
+    def _await_running(self, until: float) -> None:
+        """Keep what the calls in flight still bring, without asking for anything more."""
+        running = sum(lane.running for lane in self._lanes.values()) - self._cancel_waiting()
+        while running > 0 and (left := until - time.monotonic()) > 0:
+            with contextlib.suppress(queue.Empty):
+                for resource, value in self._results.get(timeout=left).facts:
+                    self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
+                running -= 1
+
+    def _cancel_waiting(self) -> int:
+        """Drop what no thread has begun and return how much that was."""
+        dropped = 0
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._ready.get_nowait()
+                dropped += 1
+        return dropped
 
     def _start(self) -> None:
         for scope in self._inventory.scopes:
@@ -182,10 +212,10 @@ class Collection:
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
             lane.running += 1
-            self._pool.submit(self._work, lane.waiting.popleft())
+            self._ready.put(lane.waiting.popleft())
 
-    def _work(self, task: _Task) -> None:
-        """Run a task in a thread; whatever happens becomes an outcome."""
+    def _work(self, task: _Task) -> _Outcome:
+        """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
         aws = Aws(task.access, task.region)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
@@ -200,7 +230,7 @@ class Collection:
         except Exception as error:
             outcome.stopped = _unreadable(task, error)
             log.debug("the answer could not be read", exc_info=True)
-        self._results.put(outcome)
+        return outcome
 
     def _finish(self, outcome: _Outcome) -> None:
         task = outcome.task

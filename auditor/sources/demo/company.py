@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import boto3
@@ -214,7 +214,7 @@ def plant(account: str, session: boto3.Session, supplement: Supplement) -> None:
 
 def _keys(account: str, session: boto3.Session, supplement: Supplement) -> dict[tuple[str, str], str]:
     arns: dict[tuple[str, str], str] = {}
-    soon = datetime.now(UTC).replace(microsecond=0) + timedelta(days=12)
+    soon = supplement.now + timedelta(days=12)
     for name, regions in KEYS[account].items():
         for region in regions:
             kms = session.client("kms", region_name=region)

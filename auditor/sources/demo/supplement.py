@@ -7,13 +7,15 @@ botocore's own events, so clients, paging and errors stay real.
 from __future__ import annotations
 
 import json
+import os
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from types import SimpleNamespace
 from typing import Any
 
 import boto3
-from moto.ec2.models import ec2_backends
 
 from auditor.sources.aws.account import DEFAULT_REGIONS
 
@@ -33,6 +35,7 @@ class Supplement:
         subnet_groups: (account, region) -> DAX subnet groups.
         legacy: (account, region) -> global tables of version 2017.11.29.
         trails: account -> trails of the organisation that the account sees in every region.
+        now: The organisation's clock, which ``SOURCE_DATE_EPOCH`` can set; its times come from it, not from moto.
     """
 
     opted_in: Mapping[str, tuple[str, ...]]
@@ -43,6 +46,9 @@ class Supplement:
     subnet_groups: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
     legacy: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
     trails: dict[str, list[Answer]] = field(default_factory=dict)
+    now: datetime = field(
+        default_factory=lambda: datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
+    )
 
     def attach(self, session: boto3.Session, account: str) -> None:
         """Complete what the session's clients are answered; clients that exist already are not reached."""
@@ -96,9 +102,8 @@ class Supplement:
             "DescribeTable": lambda _account, _request, parsed: parsed["Table"].update(
                 self.tables.get(parsed["Table"]["TableArn"], {})
             ),
-            "DescribeKey": lambda _account, _request, parsed: parsed["KeyMetadata"].update(
-                self.keys.get(parsed["KeyMetadata"]["Arn"], {})
-            ),
+            "DescribeContinuousBackups": self._recovery,
+            "DescribeKey": self._key,
             "GetKeyRotationStatus": self._rotation,
             "DescribeClusters": self._clusters,
             "DescribeRegions": self._enabled_regions,
@@ -124,6 +129,19 @@ class Supplement:
         arn = request.get("Name") or request.get("TrailName") or ""
         return None if f":{account}:" in arn else _denied(f"not authorized on resource: {arn}")
 
+    def _recovery(self, _account: str, _request: Answer, parsed: Answer) -> None:
+        recovery = parsed["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        if recovery["PointInTimeRecoveryStatus"] == "ENABLED":
+            days = recovery.get("RecoveryPeriodInDays", 35)
+            recovery["EarliestRestorableDateTime"] = self.now - timedelta(days=days)
+            recovery["LatestRestorableDateTime"] = self.now - timedelta(minutes=5)
+
+    def _key(self, _account: str, _request: Answer, parsed: Answer) -> None:
+        metadata = parsed["KeyMetadata"]
+        metadata |= self.keys.get(metadata["Arn"], {})
+        if "DeletionDate" in metadata:
+            metadata["DeletionDate"] = self.now + timedelta(days=7)
+
     def _rotation(self, _account: str, request: Answer, parsed: Answer) -> None:
         parsed["KeyId"] = request["KeyId"]
         if parsed["KeyRotationEnabled"]:
@@ -144,6 +162,9 @@ class Supplement:
 
     def _prefix_lists(self, account: str, _request: Answer, parsed: Answer) -> None:
         """AWS gives the blocks of its own lists here too; moto leaves them out."""
+        # On import it opens a session, which must not meet the user's AWS settings.
+        from moto.ec2.models import ec2_backends
+
         held = {
             key: one for region in ec2_backends[account].values() for key, one in region.managed_prefix_lists.items()
         }
