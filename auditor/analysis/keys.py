@@ -18,9 +18,10 @@ def encryption_key(
     """Tell AWS owned, AWS managed and customer managed keys apart.
 
     ``SSEDescription`` is absent for a key that AWS owns; otherwise its ARN is always a key's, so that only KMS
-    can say who manages it: ``KeyManager``, or else the alias that AWS keeps for its own key.
+    can say who manages it: ``KeyManager``, or else the alias that AWS keeps for its own key. While the key changes
+    (ENABLING, UPDATING, DISABLING) the kind is that of the new key.
     """
-    if settings.sse_type is None or settings.sse_status == "DISABLED":
+    if settings.sse_type is None or settings.sse_status in ("DISABLING", "DISABLED"):
         return EncryptionKey("aws-owned", None, "SSEDescription")
     key = settings.key
     if key is None:
@@ -42,7 +43,7 @@ def encryption_key(
 def key_use(key: Key, tables: Mapping[Table, TableSettings | Gap]) -> KeyUse:
     """Find the tables whose settings name the key."""
     users = [
-        (table, settings.status)
+        (table, settings)
         for table, settings in tables.items()
         if isinstance(settings, TableSettings) and settings.key == key
     ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from auditor.config import Config
 from auditor.facts import (
@@ -30,15 +30,15 @@ def environment(resource: Table | DaxCluster, config: Config, tags: Tags | Gap) 
     """Tags decide first (any production value wins), then name patterns, then accounts, then ``untagged_is``."""
     settings = config.production
     if isinstance(tags, Gap):
-        return tags
-    named = {key: tags.get(key) for key in settings.tags}
-    present = {key: value for key, value in named.items() if value is not None}
-    for key, value in present.items():
-        if _is_one_of(value, settings.tags[key]):
-            return Environment(production=True, source=f"tag {key}={value}")
+        if settings.tags:
+            return tags
+        tags = Tags({})
+    present = list(_present(tags, settings.tags))
+    for tag, means in present:
+        if means:
+            return Environment(production=True, source=f"tag {tag}")
     if present:
-        key, value = next(iter(present.items()))
-        return Environment(production=False, source=f"tag {key}={value}")
+        return Environment(production=False, source=f"tag {present[0][0]}")
     if any(fnmatch.fnmatchcase(resource.name, pattern) for pattern in settings.name_patterns):
         return Environment(production=True, source="name pattern")
     if resource.account.id in settings.accounts:
@@ -49,18 +49,23 @@ def environment(resource: Table | DaxCluster, config: Config, tags: Tags | Gap) 
 @derive
 def sensitivity(resource: Table | DaxCluster, config: Config, tags: Tags) -> Sensitivity:
     """A table is sensitive when one of the configured tags has one of the configured values (case is ignored)."""
-    classified = ""
-    for key, values in config.sensitive.tags.items():
-        value = tags.get(key)
-        if value is not None:
-            classified = f"{key}={value}"
-            if _is_one_of(value, values):
-                return Sensitivity(sensitive=True, classified=True, source=classified)
-    return Sensitivity(sensitive=False, classified=bool(classified), source=classified)
+    present = list(_present(tags, config.sensitive.tags))
+    for tag, means in present:
+        if means:
+            return Sensitivity(sensitive=True, classified=True, source=tag)
+    return Sensitivity(sensitive=False, classified=bool(present), source=present[0][0] if present else "")
 
 
-def _is_one_of(value: str, values: tuple[str, ...] | Mapping[str, object]) -> bool:
-    return value.casefold() in {one.casefold() for one in values}
+def _present(tags: Tags, meaning: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, bool]]:
+    """Yield the tags of ``meaning`` that have a value, as ``key=value``, and whether it is one of those listed.
+
+    Keys that differ by case only are tags of their own to AWS: each is yielded.
+    """
+    for key, values in meaning.items():
+        listed = {one.casefold() for one in values}
+        for name, value in tags.values.items():
+            if name.casefold() == key.casefold() and value.strip():
+                yield f"{key}={value}", value.strip().casefold() in listed
 
 
 @derive
@@ -76,7 +81,8 @@ def replication_group(
     """Bring the members of a global table together, with what is known of each.
 
     DescribeTable lists the replicas of the current version, often without the table's own region; tables of
-    version 2017.11.29 stand in ListGlobalTables only.
+    version 2017.11.29 stand in ListGlobalTables only. Replicas that are being deleted are members no more; a table
+    without others is no global table.
     """
     statuses: dict[Table, str | None] = {replica.table: replica.status for replica in settings.replicas}
     version = settings.global_table_version
@@ -101,6 +107,8 @@ def replication_group(
             tags=tags.get(member, missing),
         )
         for member, status in statuses.items()
-        if status != "DELETING"
+        if status != "DELETING" or member == table
     ]
+    if len(members) < 2:
+        return ReplicationGroup((), version)
     return ReplicationGroup(tuple(sorted(members, key=lambda member: member.table.arn)), version or CURRENT_VERSION)

@@ -2,8 +2,8 @@ from collections.abc import Mapping
 from typing import Annotated, Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
-from auditor.facts import Gap, KeyRotation, KeySettings
-from auditor.resources import Key
+from auditor.facts import CollectionTime, Gap, KeyRotation, KeySettings, Reason
+from auditor.resources import Account, Key
 
 
 @rule(
@@ -47,7 +47,7 @@ def kms_key_rotation(
     key: Key,
     settings: KeySettings | Gap,
     rotation: KeyRotation | Gap,
-    rotations: Mapping[Key, KeyRotation | Gap],
+    audited: Mapping[Account, CollectionTime | Gap],
     *,
     max_rotation_days: Annotated[int, "Longest period between two rotations."] = 365,
 ) -> Verdict:
@@ -57,8 +57,9 @@ def kms_key_rotation(
 
     Judged are customer managed keys of tables with material that KMS made. AWS managed keys rotate every year by
     themselves; imported material, CloudHSM and external key stores cannot rotate automatically; a key that is pending
-    deletion is past it. Rotation is a property of a multi-Region primary: a replica is judged by its primary where that
-    is known. Rotation on demand without automatic rotation is not enough. A disabled key with rotation off fails.
+    deletion is past it. Rotation is a property of a multi-Region primary, so it is not judged on a replica: ask about
+    the primary in its region. Rotation on demand without automatic rotation is not enough. A disabled key with rotation
+    off fails. Keys of accounts that are not audited are unknown: who rotates them is not ours to read.
     """
     if isinstance(settings, Gap):
         return unknown(settings)
@@ -70,13 +71,11 @@ def kms_key_rotation(
     if settings.origin != "AWS_KMS":
         return not_applicable("Key material of this origin is rotated by hand.", **evidence)
     if settings.multi_region_type == "REPLICA":
-        evidence["primary"] = settings.primary.arn if settings.primary else None
-        held = rotations.get(settings.primary) if settings.primary else None
-        if held is None:
-            return not_applicable(
-                "Rotation belongs to the multi-Region primary, which no audited table uses.", **evidence
-            )
-        rotation = held
+        primary = settings.primary.arn if settings.primary else None
+        return not_applicable("Rotation is a property of the multi-Region primary.", PrimaryKey=primary, **evidence)
+    if key.account not in audited:
+        text = f"The key belongs to account {key.account.id}, which is not audited."
+        return unknown(text, reason=Reason.PARTIAL_DATA, **evidence)
     if isinstance(rotation, Gap):
         return unknown(rotation, **evidence)
     evidence |= {

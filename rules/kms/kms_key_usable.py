@@ -65,23 +65,34 @@ def kms_key_usable(
     after twenty hours. Once the key is deleted the data is lost for ever, backups with the same key included.
 
     Judged is every key that an audited table names: its `KeyState`, the expiry of imported key material, and whether
-    DynamoDB already reports a table as inaccessible or archived. A key that KMS does not find although a table names it
-    is lost. Keys of other accounts are judged where KMS answers, and are unknown where it does not. `Creating` and
-    `Updating` pass by themselves and are not held against a key. Keys of on-demand backups are not looked at.
+    DynamoDB already reports a table as inaccessible (`TableStatus`, `InaccessibleEncryptionDateTime`) or archived. A
+    key that KMS does not find although a table names it is lost. Keys of other accounts are judged where KMS answers,
+    and are unknown where it does not. `Creating` and `Updating` pass by themselves and are not held against a key. Keys
+    of on-demand backups are not looked at.
     """
-    stricken = {table.arn: status for table, status in use.tables if status in TABLE_WITHOUT_KEY}
-    tables = [table.arn for table, _ in use.tables]
-    if stricken:
-        return failed("A table cannot be used for want of this key.", TableStatus=stricken, tables=tables)
-    if isinstance(settings, Gap):
-        return unknown(settings, tables=tables)
-    evidence: dict[str, Any] = {
-        "KeyState": settings.state,
-        "KeyManager": settings.manager,
-        "DeletionDate": f"{settings.deletion_date:%Y-%m-%dT%H:%M:%SZ}" if settings.deletion_date else None,
-        "ValidTo": f"{settings.valid_to:%Y-%m-%dT%H:%M:%SZ}" if settings.valid_to else None,
-        "tables": tables,
+    evidence: dict[str, Any] = {"tables": [table.arn for table, _ in use.tables]}
+    if isinstance(settings, KeySettings):
+        evidence |= {
+            "KeyState": settings.state,
+            "KeyManager": settings.manager,
+            "DeletionDate": f"{settings.deletion_date:%Y-%m-%dT%H:%M:%SZ}" if settings.deletion_date else None,
+            "ValidTo": f"{settings.valid_to:%Y-%m-%dT%H:%M:%SZ}" if settings.valid_to else None,
+        }
+    stricken = {
+        table.arn: {
+            "TableStatus": held.status,
+            "InaccessibleEncryptionDateTime": f"{held.inaccessible_since:%Y-%m-%dT%H:%M:%SZ}"
+            if held.inaccessible_since
+            else None,
+            "ArchivalReason": held.archival_reason,
+        }
+        for table, held in use.tables
+        if held.status in TABLE_WITHOUT_KEY or held.inaccessible_since is not None
     }
+    if stricken:
+        return failed("A table cannot be used for want of this key.", stricken=stricken, **evidence)
+    if isinstance(settings, Gap):
+        return unknown(settings, **evidence)
     if settings.state in LOST:
         return failed(f"The key's state is {settings.state}.", severity=Severity.CRITICAL, **evidence)
     if settings.state in UNUSABLE:

@@ -66,33 +66,40 @@ def residency_replica_region(
     Replication copies every item. A replica in another jurisdiction, or in a stranger's account, is data that left.
 
     Every replica and every witness must be in an allowed region (`allowed_regions`), every replica in the table's own
-    account or one in `accounts.trusted`. A witness cannot be read, yet it stores replicated changes, so it counts.
-    Replicas that are being deleted do not. Tables that are not global have no finding. The failure is critical for
-    tables tagged sensitive and high for others.
+    account or one in `accounts.trusted`. A witness cannot be read, yet it stores replicated changes, so it counts, and
+    so does the table itself, which DynamoDB may or may not list as one of its replicas. Those that are being deleted
+    are evidence only. Tables that are not global have no finding. The failure is critical for tables tagged sensitive
+    and high for others.
     """
     trusted = {table.account.id, *config.accounts.trusted}
-    places = {
-        replica.table.arn: replica.table.region.name for replica in settings.replicas if replica.status != "DELETING"
-    }
-    foreign = [
-        replica.table.arn
-        for replica in settings.replicas
-        if replica.status != "DELETING" and replica.table.account.id not in trusted
-    ]
+    others = [replica for replica in settings.replicas if replica.table != table]
+    staying = [replica.table for replica in others if replica.status != "DELETING"]
+    foreign = sorted(replica.arn for replica in staying if replica.account.id not in trusted)
     witnesses = [witness.region for witness in settings.witnesses if witness.status != "DELETING"]
+    leaving = sorted(
+        [replica.table.region.name for replica in others if replica.status == "DELETING"]
+        + [witness.region for witness in settings.witnesses if witness.status == "DELETING"]
+    )
     older = () if isinstance(legacy, Gap) else legacy.members.get(table.name, ())
-    regions = sorted({*places.values(), *witnesses, *older})
-    if not settings.replicas and not settings.witnesses and not older:
-        # Only the list of legacy global tables can still name replicas, and newer tables are not in it.
-        return unknown(legacy) if isinstance(legacy, Gap) and not settings.global_table_version else None
+    if table.region.name not in older or len(older) < 2:
+        older = ()  # a legacy global table of this name that this table is no member of
+    if not others and not settings.witnesses and not older:
+        # Only the list of legacy global tables can still name replicas, and current ones are not in it.
+        current = settings.global_table_version == "2019.11.21"
+        return unknown(legacy) if isinstance(legacy, Gap) and not current else None
+    if not staying and not witnesses and not older:
+        return not_applicable("All replicas are being deleted.", deleting=leaving)
+    regions = sorted({table.region.name, *(replica.region.name for replica in staying), *witnesses, *older})
     evidence: dict[str, Any] = {
-        "Replicas": dict(sorted(places.items())),
+        "Replicas": {replica.arn: replica.region.name for replica in sorted([table, *staying])},
         "GlobalTableWitnesses": sorted(witnesses),
         "MultiRegionConsistency": settings.multi_region_consistency,
         "allowed": list(config.allowed_regions),
     }
     if older:
         evidence["ReplicationGroup"] = list(older)
+    if leaving:
+        evidence["deleting"] = leaving
     severity = Severity.CRITICAL if isinstance(sensitivity, Sensitivity) and sensitivity.sensitive else Severity.HIGH
     if foreign:
         return failed("A replica is in an account that is not trusted.", severity=severity, foreign=foreign, **evidence)

@@ -80,7 +80,8 @@ def table_encryption_key(
     customer key, and the ARN in `SSEDescription` is a key's, never an alias. Each member of a global table is judged by
     itself. The tag `encryption-key` with the actual kind as its value records a considered choice, which counts for
     tables that are not sensitive. A key that AWS owns with neither that tag nor a classification fails (low): nobody
-    wrote the choice down. Global tables of version 2017.11.29 cannot have a customer key.
+    wrote the choice down. Global tables of version 2017.11.29 cannot have a customer key: bring them to the current
+    version first.
     """
     if not settings.settled or settings.archived:
         return not_applicable(f"The table is {settings.status}.", TableStatus=settings.status)
@@ -92,6 +93,8 @@ def table_encryption_key(
         "keyType": key.type,
         "decidedBy": key.proof,
     }
+    if settings.global_table_version is not None:
+        evidence["GlobalTableVersion"] = settings.global_table_version
     if STRENGTH[key.type] >= max(STRENGTH[kind] for kind in min_key_type.values()) and key.type != "aws-owned":
         return passed(f"The key is {key.type}.", **evidence)
     if isinstance(tags, Gap) or isinstance(sensitivity, Gap) or isinstance(environment, Gap):
@@ -99,7 +102,7 @@ def table_encryption_key(
         return unknown(gap, **evidence)
     classes = {"default": True, "production": environment.production, "sensitive": sensitivity.sensitive}
     needed = max((kind for name, kind in min_key_type.items() if classes[name]), key=STRENGTH.__getitem__)
-    decided = (tags.get(decision_tag) or "").casefold() == key.type
+    decided = (tags.get(decision_tag) or "").strip().casefold() == key.type
     evidence["required"] = needed
     if STRENGTH[key.type] < STRENGTH[needed]:
         if decided and not sensitivity.sensitive:

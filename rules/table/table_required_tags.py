@@ -1,7 +1,7 @@
 import re
 from typing import Annotated
 
-from auditor import Remediation, Severity, Side, Verdict, failed, passed, rule, unknown
+from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.config import Config
 from auditor.facts import Gap, Tags
 from auditor.resources import DaxCluster, Table
@@ -15,6 +15,8 @@ from auditor.resources import DaxCluster, Table
     remediation=Remediation(
         text="Tag the table or cluster; better, let the provider or a tag policy tag all that is deployed.",
         cli="aws dynamodb tag-resource --resource-arn $TABLE_ARN --region $REGION "
+        "--tags Key=owner,Value=team-x Key=env,Value=prod Key=data-classification,Value=internal\n"
+        "aws dax tag-resource --resource-name $CLUSTER_ARN --region $REGION "
         "--tags Key=owner,Value=team-x Key=env,Value=prod Key=data-classification,Value=internal",
         terraform="""\
 provider "aws" {
@@ -55,24 +57,28 @@ def table_required_tags(
 
     Which tags are required is the configuration's `required_tags`: keys, or keys with a regular expression that the
     whole value must match. A required tag with an empty value counts as missing. Tags of AWS (`aws:…`) do not count.
-    Replicas of a global table have tags of their own. With an empty list, one tag of the owner's is enough.
+    Replicas of a global table have tags of their own. With an empty list only a resource without any tag fails; one
+    that has a tag is not judged.
     """
     if isinstance(tags, Gap):
         return unknown(tags)
     own = {key: value for key, value in tags.values.items() if not key.startswith(tuple(ignore_prefixes))}
     if not config.required_tags:
         if own:
-            return passed("There is at least one tag.", Tags=own)
+            return not_applicable("No tag is declared as required.", reason="not_declared", Tags=own)
         return failed("There is no tag at all.", Tags={})
-    found = own if case_sensitive_keys else {key.casefold(): value for key, value in own.items()}
     missing: list[str] = []
     invalid: list[str] = []
     for entry in config.required_tags:
         for key, pattern in ({entry: None} if isinstance(entry, str) else dict(entry)).items():
-            value = found.get(key if case_sensitive_keys else key.casefold())
-            if not value:
+            values = [
+                value
+                for name, value in own.items()
+                if value.strip() and (name == key or (not case_sensitive_keys and name.casefold() == key.casefold()))
+            ]
+            if not values:
                 missing.append(key)
-            elif pattern is not None and not re.fullmatch(pattern, value):
+            elif pattern is not None and not any(re.fullmatch(pattern, value) for value in values):
                 invalid.append(key)
     if not missing and not invalid:
         return passed("All required tags are there.", Tags=own)

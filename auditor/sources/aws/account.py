@@ -46,10 +46,10 @@ def read_enabled(aws: Aws) -> EnabledRegions:
     except Missing as first:
         try:
             found = [
-                RegionStatus(one["RegionName"], one["RegionOptStatus"] == "ENABLED")
+                RegionStatus(one["RegionName"], one["RegionOptStatus"].upper() == "ENABLED")
                 for page in aws.pages("account:ListRegions")
                 for one in page["Regions"]
-                if one["RegionOptStatus"] in ("ENABLED", "ENABLED_BY_DEFAULT")
+                if one["RegionOptStatus"].upper() in ("ENABLED", "ENABLED_BY_DEFAULT")
             ]
         except Missing:
             raise first from None

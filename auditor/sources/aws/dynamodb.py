@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from auditor.facts import (
@@ -20,6 +21,11 @@ from auditor.sources.aws.collector import Yield, collects, collects_in_bulk
 from auditor.sources.aws.session import Aws
 
 GONE = ("ResourceNotFoundException", "TableNotFoundException")
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Return a time of an answer in UTC: boto3 gives it in the machine's own zone."""
+    return moment.astimezone(UTC) if moment else None
 
 
 @collects(TableNames, about=Region)
@@ -51,10 +57,10 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
         sse_type=encryption.get("SSEType"),
         sse_status=encryption["Status"].upper() if encryption.get("Status") else None,
         key=Key.from_arn(key) if key else None,
-        inaccessible_since=encryption.get("InaccessibleEncryptionDateTime"),
+        inaccessible_since=utc(encryption.get("InaccessibleEncryptionDateTime")),
         archival_reason=(description.get("ArchivalSummary") or {}).get("ArchivalReason"),
-        billing_mode=(description.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED"),
-        created=description.get("CreationDateTime"),
+        billing_mode=(description.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED").upper(),
+        created=utc(description.get("CreationDateTime")),
         item_count=description.get("ItemCount", 0),
         stream_arn=description.get("LatestStreamArn") if stream.get("StreamEnabled") else None,
         replicas=tuple(_replica(table, replica) for replica in description.get("Replicas") or []),
@@ -84,7 +90,7 @@ def point_in_time_recovery(aws: Aws, table: Table) -> Yield:
         PointInTimeRecovery(
             enabled=recovery.get("PointInTimeRecoveryStatus", "").upper() == "ENABLED",
             days=recovery.get("RecoveryPeriodInDays", 35),
-            earliest=recovery.get("EarliestRestorableDateTime"),
+            earliest=utc(recovery.get("EarliestRestorableDateTime")),
         ),
     )
 

@@ -5,7 +5,13 @@ from __future__ import annotations
 from auditor.facts import KeyAliases, KeyRotation, KeySettings
 from auditor.resources import Key, Region
 from auditor.sources.aws.collector import Yield, collects
+from auditor.sources.aws.dynamodb import utc
 from auditor.sources.aws.session import Aws
+
+STATES = (
+    *("Creating", "Enabled", "Disabled", "PendingDeletion", "PendingImport", "PendingReplicaDeletion"),
+    *("Unavailable", "Updating"),
+)
 
 
 @collects(KeySettings, about=Key)
@@ -16,18 +22,20 @@ def key_settings(aws: Aws, key: Key) -> Yield:
         yield key, KeySettings(state="NotFound")
         return
     metadata = answer["KeyMetadata"]
+    state = metadata["KeyState"]
     multi_region = metadata.get("MultiRegionConfiguration") or {}
+    kind = multi_region.get("MultiRegionKeyType")
     primary = (multi_region.get("PrimaryKey") or {}).get("Arn")
     yield (
         key,
         KeySettings(
-            state=metadata["KeyState"],
+            state=next((one for one in STATES if one.casefold() == state.casefold()), state),
             manager=metadata.get("KeyManager", "CUSTOMER").upper(),
-            origin=metadata.get("Origin", "AWS_KMS"),
+            origin=metadata.get("Origin", "AWS_KMS").upper(),
             spec=metadata.get("KeySpec", "SYMMETRIC_DEFAULT"),
-            deletion_date=metadata.get("DeletionDate"),
-            valid_to=metadata.get("ValidTo"),
-            multi_region_type=multi_region.get("MultiRegionKeyType"),
+            deletion_date=utc(metadata.get("DeletionDate")),
+            valid_to=utc(metadata.get("ValidTo")),
+            multi_region_type=kind.upper() if kind else None,
             primary=Key.from_arn(primary) if primary else None,
         ),
     )
@@ -42,7 +50,7 @@ def key_rotation(aws: Aws, key: Key) -> Yield:
         KeyRotation(
             enabled=answer.get("KeyRotationEnabled", False),
             days=answer.get("RotationPeriodInDays", 365),
-            next=answer.get("NextRotationDate"),
+            next=utc(answer.get("NextRotationDate")),
         ),
     )
 

@@ -69,7 +69,10 @@ class _Outcome:
 
 @dataclass
 class _Lane:
+    """The calls of one operation: how many may run, and whether AWS refused one of them through all waits."""
+
     width: int
+    refused: bool = False
     waiting: collections.deque[_Task] = field(default_factory=collections.deque)
     running: int = 0
 
@@ -205,7 +208,10 @@ class Collection:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
             width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
             lane = self._lanes[task.lane] = _Lane(width)
-        lane.waiting.append(task)
+        if task.round:
+            lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
+        else:
+            lane.waiting.append(task)
         self._open += 1
         self._fill(lane)
 
@@ -238,10 +244,13 @@ class Collection:
         lane.running -= 1
         self._open -= 1
         self._fill(lane)
-        if self._is_throttled(outcome) and task.round < len(self._waits):
+        throttled = self._is_throttled(outcome)
+        if throttled and task.round < len(self._waits) and not lane.refused:
             again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
             heapq.heappush(self._delayed, (time.monotonic() + self._waits[task.round], next(self._order), again))
             return
+        # Where one call was refused through all waits the others need not wait as long, until one gets through.
+        lane.refused = throttled
         self._done += 1
         for resource, value in outcome.facts:
             named = self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)

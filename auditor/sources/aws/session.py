@@ -49,6 +49,9 @@ EXPIRED = ("expiredtoken", "requestexpired", "tokenrefreshrequired")
 DISABLED_REGION = ("optinrequired", "invalidclienttokenid", "unrecognizedclient", "authfailure")
 UNSUPPORTED = ("unsupportedoperation", "unknownoperation", "invalidaction", "notimplemented", "404")
 
+#: Characters of AWS's message that are kept.
+MESSAGE_LENGTH = 600
+
 #: Connections a client keeps: as many as threads may use it at once.
 POOL_SIZE = 50
 
@@ -246,7 +249,9 @@ class Aws:
         }.get(reason, f"{where} failed ({code}).")
         if any(word in code.lower() for word in EXPIRED):
             text = f"The credentials expired during the run, at {where}."
-        return Missing(Gap(reason, text, action), code, operation, message)
+        # Something in between, such as a proxy, may answer with a whole page.
+        short = message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]} …"
+        return Missing(Gap(reason, text, action), code, operation, short)
 
 
 def classify(code: str) -> Reason:

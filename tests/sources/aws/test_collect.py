@@ -1,6 +1,7 @@
 """Collecting on moto: what is asked, what a failure costs, and what it does not."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
@@ -178,6 +179,30 @@ def test_throttling_that_never_ends_is_a_gap_that_says_so(gather: Gather, access
     assert isinstance(gap, Gap)
     assert (gap.reason, gap.action) == (Reason.THROTTLED, "dynamodb:DescribeTable")
     assert len(met) == 3
+
+
+def test_when_one_call_is_refused_through_all_waits_the_others_of_its_operation_do_not_wait_as_long(
+    gather: Gather, access: Access
+) -> None:
+    for number in range(60):
+        create_table(f"orders-{number}")
+    met = deny(access, "dynamodb:DescribeTable", "ThrottlingException")
+    facts = held(gather(PROTECTION, waits=(0.0,) * 5), TableSettings)
+    assert len(facts) == 60
+    assert all(isinstance(one, Gap) and one.reason is Reason.THROTTLED for one in facts.values())
+    assert len(met) < 60 * 6 / 2
+
+
+def test_a_long_message_is_cut(gather: Gather, access: Access) -> None:
+    create_table("orders")
+
+    def page(**_: Any) -> tuple[Any, dict[str, Any]]:
+        return SimpleNamespace(status_code=502), {"Error": {"Code": "502", "Message": "<p>" + "x" * 50_000}}
+
+    access.client("dynamodb", "eu-west-1").meta.events.register("before-call.dynamodb.DescribeTable", page)
+    (error,) = gather(PROTECTION).errors
+    assert error.message.startswith("<p>xxx")
+    assert len(error.message) < 1000
 
 
 def test_keys_of_tables_are_asked_once_each(gather: Gather, access: Access) -> None:
