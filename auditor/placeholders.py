@@ -34,7 +34,7 @@ NAMED: Mapping[type[Resource], str] = {
 }
 
 #: What the ARN of a resource answers, by its kind.
-LOCATED: Mapping[type[Resource], str] = {Table: "TABLE_ARN", Key: "KEY_ARN"}
+LOCATED: Mapping[type[Resource], str] = {Table: "TABLE_ARN", Key: "KEY_ARN", DaxCluster: "CLUSTER_ARN"}
 
 _PLACEHOLDER = re.compile(r"\$(?:\{([A-Za-z_]\w*)\}|([A-Za-z_]\w*))", re.ASCII)
 

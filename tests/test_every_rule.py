@@ -21,7 +21,7 @@ from auditor.inventory import Inventory
 from auditor.packs import Rules
 from auditor.render import rule_page
 from auditor.report import Finding
-from auditor.resources import Region, ancestor
+from auditor.resources import Region, Resource, ancestor
 from auditor.rule_api import Rule, Status
 from auditor.wording import PRACTICES
 from tests import example
@@ -124,14 +124,17 @@ def test_its_templates_have_the_form_of_their_languages(rule: Rule) -> None:
 def without(inventory: Inventory, fact_type: type) -> Inventory:
     """Return what would be known had every fact of a type been refused: what only these name is not known either."""
     made = Inventory(inventory.caller, inventory.scopes)
+    by_resource: dict[Resource, list[tuple[type, Any]]] = {}
     for held_type, held in inventory.facts.items():
         for resource, value in held.items():
-            if held_type is fact_type:
-                made.put_gap(resource, fact_type, MISSING)
-            elif isinstance(value, Gap):
-                made.put_gap(resource, held_type, value)
-            else:
-                made.put(resource, value)
+            by_resource.setdefault(resource, []).append((held_type, MISSING if held_type is fact_type else value))
+    while new := set(made.everything()) & set(by_resource):
+        for resource in new:
+            for held_type, value in by_resource.pop(resource):
+                if isinstance(value, Gap):
+                    made.put_gap(resource, held_type, value)
+                else:
+                    made.put(resource, value)
     return made
 
 

@@ -8,7 +8,7 @@ from typing import Any
 from auditor.facts import ClassicSelector, FieldSelector, TrailInfo, Trails, TrailSelectors, TrailStatus
 from auditor.resources import Region, Trail
 from auditor.sources.aws.collector import Yield, collects
-from auditor.sources.aws.session import Aws
+from auditor.sources.aws.session import Aws, utc
 
 
 @collects(Trails, about=Region)
@@ -40,7 +40,7 @@ def trail_status(aws: Aws, trail: Trail) -> Yield:
             logging=answer.get("IsLogging", False),
             delivery_error=answer.get("LatestDeliveryError") or None,
             digest_error=answer.get("LatestDigestDeliveryError") or None,
-            last_delivery=answer.get("LatestDeliveryTime") or None,
+            last_delivery=utc(answer.get("LatestDeliveryTime") or None),
         ),
     )
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from auditor.facts import (
@@ -18,14 +17,9 @@ from auditor.facts import (
 )
 from auditor.resources import Key, Region, Table
 from auditor.sources.aws.collector import Yield, collects, collects_in_bulk
-from auditor.sources.aws.session import Aws
+from auditor.sources.aws.session import Aws, utc
 
 GONE = ("ResourceNotFoundException", "TableNotFoundException")
-
-
-def utc(moment: datetime | None) -> datetime | None:
-    """Return a time of an answer in UTC: boto3 gives it in the machine's own zone."""
-    return moment.astimezone(UTC) if moment else None
 
 
 @collects(TableNames, about=Region)

@@ -5,8 +5,7 @@ from __future__ import annotations
 from auditor.facts import KeyAliases, KeyRotation, KeySettings
 from auditor.resources import Key, Region
 from auditor.sources.aws.collector import Yield, collects
-from auditor.sources.aws.dynamodb import utc
-from auditor.sources.aws.session import Aws
+from auditor.sources.aws.session import Aws, utc
 
 STATES = (
     *("Creating", "Enabled", "Disabled", "PendingDeletion", "PendingImport", "PendingReplicaDeletion"),

@@ -6,6 +6,7 @@ import logging
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import boto3
@@ -252,6 +253,11 @@ class Aws:
         # Something in between, such as a proxy, may answer with a whole page.
         short = message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]} …"
         return Missing(Gap(reason, text, action), code, operation, short)
+
+
+def utc(moment: datetime | None) -> datetime | None:
+    """Return a time of an answer in UTC: boto3 gives it in the machine's own zone."""
+    return moment.astimezone(UTC) if moment else None
 
 
 def classify(code: str) -> Reason:
