@@ -65,7 +65,8 @@ def demo() -> str:
     """Return what the demo prints, run in an empty folder."""
     with tempfile.TemporaryDirectory() as folder, contextlib.chdir(folder):
         result = CliRunner(env={"COLUMNS": "100"}).invoke(cli, ["demo", "--exit-zero"])
-    return f"```\n{result.output.rstrip()}\n```"
+    lines = [line.rstrip() for line in result.output.rstrip().splitlines()]
+    return "\n".join(["```", *lines, "```"])
 
 
 def policy() -> str:

@@ -2,33 +2,45 @@
 
 from __future__ import annotations
 
+import itertools
+import os
+import sys
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
+from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from auditor.overview import Coverage, causes
+from auditor.render import plural
 from auditor.report import Finding, Report
-from auditor.resources import region_of
+from auditor.resources import account_of, region_of
 from auditor.rule_api import Status
 from auditor.text import plain
+from auditor.wording import REASONS
 
-#: Findings that are listed, worst first; the report has them all.
-LISTED = 10
+#: How many rules' worst failures are listed, how many ways to fail of each, how many resources of each; the report
+#: has them all.
+RULES, WAYS, PLACES = 6, 2, 3
+
+#: Characters in a line where there is no terminal: a log should not break sentences more than it must.
+PIPE_WIDTH = 120
 
 STYLES = {"critical": "bold red", "high": "red", "medium": "yellow", "low": "blue", "informational": "dim"}
 
 
 def print_summary(report: Report, files: list[Path], *, no_color: bool = False) -> None:
     """Print counts by rule, the worst failures with what to do next, and where the reports are."""
-    console = Console(no_color=no_color or None, highlight=False, soft_wrap=False)
+    width = None if sys.stdout.isatty() or "COLUMNS" in os.environ else PIPE_WIDTH
+    console = Console(no_color=no_color or None, highlight=False, soft_wrap=False, width=width)
     console.print(_counts(report))
     failed = [finding for finding in report.findings if finding.status is Status.FAIL]
     if failed:
-        console.print(f"\n[bold]Worst findings[/bold] ({min(LISTED, len(failed))} of {len(failed)})")
-        for finding in failed[:LISTED]:
-            console.print(_line(finding), overflow="fold")
+        console.print(f"\n[bold]The worst of {plural(len(failed), 'failure')}[/bold]")
+        console.print(_worst(failed, report))
         console.print(
             f"Next: `ddbaudit rules show {failed[0].rule}` says why it matters and how to mend it.", style="dim"
         )
@@ -59,39 +71,63 @@ def _counts(report: Report) -> Table:
     return table
 
 
-def _line(finding: Finding) -> Text:
+def _worst(failed: list[Finding], report: Report) -> Table:
+    """Return the worst failures: for each severity and rule, what is wrong with which resources."""
+    table = Table.grid(padding=(0, 2))
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    groups = itertools.groupby(failed, key=lambda finding: (finding.severity, finding.rule))
+    for (severity, rule), findings in itertools.islice(groups, RULES):
+        ways: dict[str, list[Finding]] = {}
+        for finding in findings:
+            ways.setdefault(finding.message, []).append(finding)
+        table.add_row(Text(severity.label, style=STYLES[severity.label]), Text(rule, style="bold"))
+        for message, here in itertools.islice(ways.items(), WAYS):
+            named = ", ".join(_place(finding, report) for finding in here[:PLACES])
+            more = f" and {len(here) - PLACES:,} more" if len(here) > PLACES else ""
+            table.add_row("", plain(message))
+            table.add_row("", Padding(Text(plain(named) + more, style="dim"), (0, 0, 0, 2)))
+        if len(ways) > WAYS:
+            others = sum(len(here) for here in itertools.islice(ways.values(), WAYS, None))
+            table.add_row("", Text(f"and {plural(others, 'other failure')}", style="dim"))
+    return table
+
+
+def _place(finding: Finding, report: Report) -> str:
+    """Return a resource with its region, and its account where there are several."""
+    return f"{finding.resource.label} ({', '.join(_where(finding, report)) or finding.resource.noun})"
+
+
+def _where(finding: Finding, report: Report) -> Iterator[str]:
+    if len(report.scopes) > 1:
+        account = account_of(finding.resource)
+        yield next((scope.name for scope in report.scopes if scope.account == account), "") or account.id
     region = region_of(finding.resource)
-    where = f"{finding.resource.label} ({region.name if region else finding.resource.noun})"
-    level = finding.severity.label
-    return Text.assemble(
-        (f"{level:<9}", STYLES[level]),
-        f"{finding.rule}  ",
-        (plain(where), "bold"),
-        f"  {plain(finding.message)}",
-    )
+    if region is not None:
+        yield region.name
 
 
 def _unknown(report: Report, console: Console) -> None:
     unknown = [finding for finding in report.findings if finding.status is Status.UNKNOWN]
     if not unknown:
         return
-    missing = Counter(finding.missing_permission or "(nothing to permit)" for finding in unknown)
     console.print(f"\n[bold]Could not be evaluated[/bold]: {len(unknown)}")
-    for permission, count in missing.most_common(LISTED):
-        console.print(Text.assemble((f"{count:>5}  ", "magenta"), plain(permission)))
+    table = Table.grid(padding=(0, 2))
+    table.add_column(justify="right", style="magenta", min_width=5)
+    table.add_column(overflow="fold")
+    for cause in causes(unknown):
+        reason = REASONS.get(cause.reason, cause.reason)
+        about = f"{reason}: {cause.action}" if cause.action else reason
+        table.add_row(f"{cause.findings:,}", plain(f"{about} ({', '.join(cause.rules)})"))
+    console.print(table)
 
 
 def _verdict(report: Report, console: Console) -> None:
-    tables = sum(1 for resource in report.resources if resource.noun == "table")
-    clusters = sum(1 for resource in report.resources if resource.noun == "DAX cluster")
-    regions = sum(len(scope.regions) for scope in report.scopes)
+    coverage = Coverage(report)
     score = "no score" if report.score is None else f"score {report.score:.1f} of 100"
     console.print(
-        f"{_plural(len(report.scopes), 'account')}, {_plural(regions, 'region')}, {_plural(tables, 'table')}, "
-        f"{_plural(clusters, 'DAX cluster')}: {score}" + ("" if report.complete else ", incomplete"),
+        f"{plural(coverage.tables, 'table')} and {plural(coverage.clusters, 'DAX cluster')} in "
+        f"{plural(coverage.regions, 'region')} of {plural(len(report.scopes), 'account')}: {score}"
+        + ("" if report.complete else ", incomplete"),
         style="bold",
     )
-
-
-def _plural(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
