@@ -344,13 +344,14 @@ def silent(serve: Serve) -> Iterator[tuple[Server, threading.Event]]:
     over.set()
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 def test_an_interrupt_leaves_a_partial_report_though_a_call_hangs(
-    silent: tuple[Server, threading.Event], ddbaudit: Runner
+    silent: tuple[Server, threading.Event], ddbaudit: Runner, how: signal.Signals
 ) -> None:
     server, asked = silent
     started = ddbaudit.start("run", "--region", "eu-west-2", "--rule", "table-deletion-protection", server=server)
     assert asked.wait(60)
-    started.process.send_signal(signal.SIGINT)
+    started.process.send_signal(how)
     # The call that hangs is given up only after minutes: its four attempts have thirty seconds each.
     stdout, stderr = started.process.communicate(timeout=60)
     run = Run(started.process.returncode, stdout, stderr, started.folder, started.output)
