@@ -85,7 +85,7 @@ def _worst(failed: list[Finding], report: Report) -> Table:
         for message, here in itertools.islice(ways.items(), WAYS):
             named = ", ".join(_place(finding, report) for finding in here[:PLACES])
             more = f" and {len(here) - PLACES:,} more" if len(here) > PLACES else ""
-            table.add_row("", plain(message))
+            table.add_row("", Text(plain(message)))
             table.add_row("", Padding(Text(plain(named) + more, style="dim"), (0, 0, 0, 2)))
         if len(ways) > WAYS:
             others = sum(len(here) for here in itertools.islice(ways.values(), WAYS, None))
@@ -95,7 +95,8 @@ def _worst(failed: list[Finding], report: Report) -> Table:
 
 def _place(finding: Finding, report: Report) -> str:
     """Return a resource with its region, and its account where there are several."""
-    return f"{finding.resource.label} ({', '.join(_where(finding, report)) or finding.resource.noun})"
+    where = ", ".join(_where(finding, report))
+    return f"{finding.resource.label} ({where})" if where else finding.resource.label
 
 
 def _where(finding: Finding, report: Report) -> Iterator[str]:
@@ -103,7 +104,7 @@ def _where(finding: Finding, report: Report) -> Iterator[str]:
         account = account_of(finding.resource)
         yield next((scope.name for scope in report.scopes if scope.account == account), "") or account.id
     region = region_of(finding.resource)
-    if region is not None:
+    if region is not None and region != finding.resource:
         yield region.name
 
 
