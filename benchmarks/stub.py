@@ -270,6 +270,12 @@ class World:
     def _cloudtrail_get_trail_status(self, region: str, params: Params) -> dict[str, Any]:
         return {"IsLogging": True, "LatestDeliveryTime": CREATED, "StartLoggingTime": CREATED}
 
+    def _cloudtrail_list_event_data_stores(self, region: str, params: Params) -> dict[str, Any]:
+        return {"EventDataStores": []}
+
+    def _cloudtrail_get_event_data_store(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Name": "lake", "Status": "ENABLED", "MultiRegionEnabled": True}
+
     def _cloudtrail_get_event_selectors(self, region: str, params: Params) -> dict[str, Any]:
         selector = {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": []}
         return {"TrailARN": params["TrailName"], "EventSelectors": [selector]}

@@ -1,4 +1,4 @@
-"""Which management events trails record: selectors are evaluated on probe events, not matched as text."""
+"""Which management events trails and event data stores record: selectors are evaluated on probes, never as text."""
 
 from __future__ import annotations
 
@@ -7,10 +7,15 @@ from dataclasses import dataclass
 
 from auditor.facts import (
     ClassicSelector,
+    EnabledRegions,
+    EventDataStore,
+    EventDataStores,
     FieldSelector,
     Gap,
+    LakeLogging,
     ManagementLogging,
     Reason,
+    StoreVerdict,
     TrailInfo,
     Trails,
     TrailSelectors,
@@ -41,6 +46,9 @@ class Probe:
 TABLE_WRITE = Probe("dynamodb.amazonaws.com", read_only=False)
 TABLE_READ = Probe("dynamodb.amazonaws.com", read_only=True)
 KEY_WRITE = Probe("kms.amazonaws.com", read_only=False)
+
+ONE_REGION = "It records one region only."
+NO_WRITES = "It does not record DynamoDB's management writes."
 
 
 def records(selectors: TrailSelectors, probe: Probe) -> bool | None:
@@ -118,14 +126,11 @@ def _judge(info: TrailInfo, status: TrailStatus | Gap, selectors: TrailSelectors
     gap = next((one for one in (status, selectors) if isinstance(one, Gap)), None)
     recorded: bool | None = None
     if isinstance(selectors, TrailSelectors):
-        outcomes = {probe: records(selectors, probe) for probe in (TABLE_WRITE, TABLE_READ, KEY_WRITE)}
+        outcomes = _outcomes(selectors)
         recorded = outcomes[TABLE_WRITE]
         if recorded is False:
-            return TrailVerdict(info, False, ("It does not record DynamoDB's management writes.",))
-        if outcomes[TABLE_READ] is False:
-            shortcomings.append("It records writes only.")
-        if outcomes[KEY_WRITE] is False:
-            shortcomings.append("It leaves out KMS, and so hides tampering with keys.")
+            return TrailVerdict(info, False, (NO_WRITES,))
+        shortcomings += _omissions(outcomes)
         if gap is None and None in outcomes.values():
             gap = Gap(Reason.UNDECIDABLE, "An event selector of the trail uses a field that this rule cannot evaluate.")
     return TrailVerdict(info, recorded if gap is None else None, tuple(shortcomings), gap)
@@ -133,6 +138,70 @@ def _judge(info: TrailInfo, status: TrailStatus | Gap, selectors: TrailSelectors
 
 def _shortcomings(info: TrailInfo) -> Iterator[str]:
     if not info.multi_region:
-        yield "It records one region only."
+        yield ONE_REGION
     if not info.validation:
         yield "Log file validation is off."
+
+
+def _outcomes(selectors: TrailSelectors) -> Mapping[Probe, bool | None]:
+    return {probe: records(selectors, probe) for probe in (TABLE_WRITE, TABLE_READ, KEY_WRITE)}
+
+
+def _omissions(outcomes: Mapping[Probe, bool | None]) -> Iterator[str]:
+    if outcomes[TABLE_READ] is False:
+        yield "It records writes only."
+    if outcomes[KEY_WRITE] is False:
+        yield "It leaves out KMS, and so hides tampering with keys."
+
+
+@derive
+def lake_logging(
+    region: Region, stores: Mapping[Region, EventDataStores | Gap], enabled: EnabledRegions | Gap
+) -> LakeLogging:
+    """Judge every event data store that may keep the region's events.
+
+    Only its home region lists a store, and only the account that owns it (or administers it) an organisation's: so
+    the stores of all regions and accounts that were asked matter, and the account's regions that were not asked are
+    a gap.
+    """
+    verdicts: dict[str, StoreVerdict] = {}
+    gaps = [enabled] if isinstance(enabled, Gap) else []
+    for home in sorted(stores, key=lambda one: (one.account != region.account, one.arn)):
+        found = stores[home]
+        if isinstance(found, Gap):
+            gaps.append(found)
+            continue
+        for arn, gap in found.unread.items():
+            verdicts.setdefault(arn, StoreVerdict(arn, None, None, (), gap))
+        for store in found.stores:
+            reaches = store.multi_region or home.name == region.name
+            if reaches and (store.organization or home.account == region.account):
+                foreign = None if home.account == region.account else _MEMBERSHIP
+                verdicts.setdefault(store.arn, _judge_store(store, foreign))
+    names = () if isinstance(enabled, Gap) else (one.name for one in enabled.regions)
+    if unasked := [name for name in names if Region(region.account, name) not in stores]:
+        text = f"Event data stores with their home in regions that were not asked are not known: {', '.join(unasked)}."
+        gaps.append(Gap(Reason.PARTIAL_DATA, text))
+    return LakeLogging(
+        tuple(verdicts[arn] for arn in sorted(verdicts)), tuple(sorted(gaps, key=lambda gap: gap.action is None))
+    )
+
+
+_MEMBERSHIP = Gap(
+    Reason.UNDECIDABLE, "Whether this account belongs to the organisation of an event data store is not known."
+)
+
+
+def _judge_store(store: EventDataStore, gap: Gap | None) -> StoreVerdict:
+    if store.status != "ENABLED":
+        return StoreVerdict(store.arn, store, False, (f"Its status is {store.status or 'not given'}.",))
+    outcomes: Mapping[Probe, bool | None] = dict.fromkeys((TABLE_WRITE, TABLE_READ, KEY_WRITE))
+    if store.selectors:  # without any a trail records all management events; of a store that is not documented
+        outcomes = _outcomes(TrailSelectors(advanced=store.selectors))
+    if outcomes[TABLE_WRITE] is False:
+        return StoreVerdict(store.arn, store, False, (NO_WRITES,))
+    shortcomings = (*(() if store.multi_region else (ONE_REGION,)), *_omissions(outcomes))
+    if gap is None and None in outcomes.values():
+        text = "The event selectors of an event data store are missing or use a field that this rule cannot evaluate."
+        gap = Gap(Reason.UNDECIDABLE, text)
+    return StoreVerdict(store.arn, store, outcomes[TABLE_WRITE] if gap is None else None, shortcomings, gap)

@@ -1,9 +1,9 @@
-"""Facts about CloudTrail trails."""
+"""Facts about CloudTrail trails and event data stores."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from auditor.facts.base import Gap, fact
@@ -90,6 +90,41 @@ class TrailSelectors:
 
 
 @dataclass(frozen=True, slots=True)
+class EventDataStore:
+    """An event data store of CloudTrail Lake (cloudtrail:GetEventDataStore).
+
+    Attributes:
+        arn: ``EventDataStoreArn``; an organisation's store belongs to the management account.
+        name: ``Name``.
+        status: ``Status``, in capitals.
+        multi_region: ``MultiRegionEnabled``.
+        organization: ``OrganizationEnabled``.
+        selectors: ``AdvancedEventSelectors``; stores have no classic ones.
+    """
+
+    arn: str
+    name: str
+    status: str
+    multi_region: bool
+    organization: bool
+    selectors: tuple[tuple[FieldSelector, ...], ...]
+
+
+@fact(Region, "cloudtrail:ListEventDataStores", "cloudtrail:GetEventDataStore", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class EventDataStores:
+    """The event data stores that have their home in a region.
+
+    Attributes:
+        stores: Those that could be read, in order of ARN.
+        unread: ARN -> why it could not be read.
+    """
+
+    stores: tuple[EventDataStore, ...] = ()
+    unread: Mapping[str, Gap] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class TrailVerdict:
     """What one trail does for a region's management events.
 
@@ -112,3 +147,35 @@ class ManagementLogging:
     """All trails that reach a region, judged for management events (derived); each once, in order of ARN."""
 
     trails: tuple[TrailVerdict, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreVerdict:
+    """What one event data store does for a region's management events.
+
+    Attributes:
+        arn: Its ARN.
+        store: What is known of it, or None where it could not be read.
+        records: True when it keeps DynamoDB's management writes there; None when that is not known.
+        shortcomings: What is known to keep it from being complete, as sentences.
+        gap: What could not be found out about it and matters, or None.
+    """
+
+    arn: str
+    store: EventDataStore | None
+    records: bool | None
+    shortcomings: tuple[str, ...] = ()
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LakeLogging:
+    """The event data stores that may keep a region's management events (derived).
+
+    Attributes:
+        stores: Each once, in order of ARN.
+        gaps: Why there may be further ones, those that name a missing permission first.
+    """
+
+    stores: tuple[StoreVerdict, ...] = ()
+    gaps: tuple[Gap, ...] = ()

@@ -1,7 +1,7 @@
-from typing import Any
+from typing import Annotated, Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, passed, rule, unknown
-from auditor.facts import ManagementLogging, TrailVerdict
+from auditor.facts import Gap, LakeLogging, ManagementLogging, StoreVerdict, TrailVerdict
 from auditor.resources import Region
 
 
@@ -45,7 +45,13 @@ Resources:
     ),
     references=["https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/logging-using-cloudtrail.html"],
 )
-def trail_management_logging(region: Region, logging: ManagementLogging) -> Verdict:
+def trail_management_logging(
+    region: Region,
+    logging: ManagementLogging | Gap,
+    lake: LakeLogging,
+    *,
+    accept_lake: Annotated[bool, "An event data store of CloudTrail Lake may stand in for a trail."] = False,
+) -> Verdict:
     """A multi-region trail with log-file validation records management events where tables live.
 
     Without a trail nobody can say who deleted a table, weakened its protection or changed its key; alarms on such
@@ -59,28 +65,63 @@ def trail_management_logging(region: Region, logging: ManagementLogging) -> Verd
     are no trail. A member account may not be able to read an organisation trail: then the answer is unknown, unless
     another trail passes, or what is known of it falls short already; such a failure is as mild as it may turn out.
     Regions without tables and clusters are not judged.
+
+    With `accept_lake`, an event data store of CloudTrail Lake serves as a trail does: its status must be ENABLED, and
+    its selectors are evaluated on the same events; validation and keys are not asked of it. Only the region that is its
+    home lists it, and an organisation's store only the account that owns it. So without a complete trail or store the
+    answer is unknown while a region of the account was not asked (those without tables and clusters are not), an
+    answer about stores is missing, or another audited account has an organisation's store that would do. A store of an
+    account that is not audited is not seen.
     """
-    evidence: dict[str, Any] = {"trails": [_evidence(verdict) for verdict in logging.trails]}
-    possible = [verdict for verdict in logging.trails if verdict.records is not False]
-    if not possible:
-        message = "No trail that is logging records DynamoDB's management events here."
-        return failed(message if logging.trails else "No trail reaches this region.", **evidence)
+    evidence: dict[str, Any] = {}
+    judged: list[TrailVerdict | StoreVerdict] = []
+    gaps: list[Gap] = []
+    noun = "trail"
+    if isinstance(logging, Gap):
+        gaps.append(logging)
+    else:
+        evidence["trails"] = [_evidence(verdict) for verdict in logging.trails]
+        judged += logging.trails
+    if accept_lake:
+        evidence["eventDataStores"] = [_store_evidence(verdict) for verdict in lake.stores]
+        judged += lake.stores
+        gaps += lake.gaps
+        noun = "trail or event data store"
+    possible = [verdict for verdict in judged if verdict.records is not False]
     complete = [verdict for verdict in possible if _shortfall(verdict) == 0]
-    if any(verdict.records and verdict.gap is None for verdict in complete):
-        return passed("A complete trail records management events here.", **evidence)
-    if complete:
-        gap = complete[0].gap
-        return unknown(gap if gap is not None else "It could not be found out what a trail records.", **evidence)
+    for verdict in complete:
+        if verdict.records and verdict.gap is None:
+            return passed(f"A complete {_kind(verdict)} records management events here.", **evidence)
+    if complete or gaps:
+        gaps = [*(verdict.gap for verdict in complete if verdict.gap is not None), *gaps]
+        # A missing permission is what somebody can do something about.
+        gap = min(gaps, key=lambda one: one.action is None, default=None)
+        return unknown(gap if gap is not None else f"It could not be found out what a {noun} records.", **evidence)
+    if not possible:
+        message = f"No {noun} that is logging records DynamoDB's management events here."
+        return failed(message if judged else f"No {noun} reaches this region.", **evidence)
     best = min(possible, key=_shortfall)
     if best.shortcomings:
-        message = f"The best trail, {best.info.trail.name}, falls short: {' '.join(best.shortcomings)}"
+        message = f"The best {_kind(best)}, {_name(best)}, falls short: {' '.join(best.shortcomings)}"
         return failed(message, severity=Severity.MEDIUM, **evidence)
-    return failed(f"The trail {best.info.trail.name} has no KMS key of its own.", severity=Severity.LOW, **evidence)
+    return failed(f"The trail {_name(best)} has no KMS key of its own.", severity=Severity.LOW, **evidence)
 
 
-def _shortfall(verdict: TrailVerdict) -> int:
-    """Return how far a trail is from complete at least: 1 for its KMS key, 2 for more."""
-    return 2 if verdict.shortcomings else int(not verdict.info.kms_key)
+def _shortfall(verdict: TrailVerdict | StoreVerdict) -> int:
+    """Return how far a trail or store is from complete at least: 1 for a trail's KMS key, 2 for more."""
+    if verdict.shortcomings:
+        return 2
+    return int(isinstance(verdict, TrailVerdict) and not verdict.info.kms_key)
+
+
+def _kind(verdict: TrailVerdict | StoreVerdict) -> str:
+    return "trail" if isinstance(verdict, TrailVerdict) else "event data store"
+
+
+def _name(verdict: TrailVerdict | StoreVerdict) -> str:
+    if isinstance(verdict, TrailVerdict):
+        return verdict.info.trail.name
+    return verdict.store.name if verdict.store is not None else verdict.arn
 
 
 def _evidence(verdict: TrailVerdict) -> dict[str, Any]:
@@ -90,6 +131,26 @@ def _evidence(verdict: TrailVerdict) -> dict[str, Any]:
         "LogFileValidationEnabled": verdict.info.validation,
         "KmsKeyId": verdict.info.kms_key,
         "IsOrganizationTrail": verdict.info.organization,
+        "recordsTableWrites": verdict.records,
+        "shortcomings": list(verdict.shortcomings),
+    }
+
+
+def _store_evidence(verdict: StoreVerdict) -> dict[str, Any]:
+    store = verdict.store
+    known = (
+        {
+            "Name": store.name,
+            "Status": store.status,
+            "MultiRegionEnabled": store.multi_region,
+            "OrganizationEnabled": store.organization,
+        }
+        if store is not None
+        else {}
+    )
+    return {
+        "EventDataStoreArn": verdict.arn,
+        **known,
         "recordsTableWrites": verdict.records,
         "shortcomings": list(verdict.shortcomings),
     }

@@ -1,15 +1,21 @@
-"""Which management events trails record, and what keeps a trail from being complete."""
+"""Which management events trails and event data stores record, and what keeps one from being complete."""
 
 from typing import Any
 
 import pytest
 
-from auditor.analysis.trails import KEY_WRITE, TABLE_READ, TABLE_WRITE, management_logging, records
+from auditor.analysis.trails import KEY_WRITE, TABLE_READ, TABLE_WRITE, lake_logging, management_logging, records
 from auditor.facts import (
     ClassicSelector,
+    EnabledRegions,
+    EventDataStore,
+    EventDataStores,
     FieldSelector,
     Gap,
+    LakeLogging,
     Reason,
+    RegionStatus,
+    StoreVerdict,
     TrailInfo,
     Trails,
     TrailSelectors,
@@ -145,3 +151,96 @@ def test_a_trail_that_was_not_asked_at_home_is_not_known() -> None:
     assert verdict.records is None
     assert verdict.gap is not None
     assert verdict.gap.reason is Reason.PARTIAL_DATA
+
+
+HOME = Region(REGION.account, "us-east-1")
+MANAGEMENT = Region(Account("444455556666"), "us-east-1")
+WRITES_ONLY = "It records writes only."
+NO_KMS = "It leaves out KMS, and so hides tampering with keys."
+ENABLED = EnabledRegions((RegionStatus(REGION.name, False), RegionStatus(HOME.name, False)))
+EVERYTHING = ((CATEGORY,),)
+
+
+def store(
+    home: Region = HOME, status: str = "ENABLED", *, multi: bool = True, org: bool = False, selectors: Any = EVERYTHING
+) -> EventDataStore:
+    arn = f"arn:aws:cloudtrail:{home.name}:{home.account.id}:eventdatastore/lake"
+    return EventDataStore(arn, "lake", status, multi, org, selectors)
+
+
+def lake(found: dict[Region, Any], enabled: EnabledRegions | Gap = ENABLED) -> LakeLogging:
+    """Judge the stores that regions list; the account's regions list none unless told."""
+    held = {REGION: EventDataStores(), HOME: EventDataStores()} | found
+    return lake_logging(REGION, held, enabled)  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize(
+    ("one", "recorded", "said"),
+    [
+        (store(), True, ()),
+        (store(REGION, multi=False), True, ("It records one region only.",)),
+        (store(status="STOPPED_INGESTION"), False, ("Its status is STOPPED_INGESTION.",)),
+        (store(status=""), False, ("Its status is not given.",)),
+        (
+            store(selectors=((FieldSelector("eventCategory", equals=("Data",)),),)),
+            False,
+            ("It does not record DynamoDB's management writes.",),
+        ),
+        (store(selectors=advanced(FieldSelector("readOnly", equals=("false",))).advanced), True, (WRITES_ONLY,)),
+        (store(selectors=advanced(FieldSelector("eventSource", not_equals=KMS)).advanced), True, (NO_KMS,)),
+    ],
+)
+def test_a_store_is_judged_by_its_status_reach_and_selectors(
+    one: EventDataStore, recorded: bool, said: tuple[str, ...]
+) -> None:
+    home = HOME if one.multi_region else REGION
+    assert lake({home: EventDataStores((one,))}) == LakeLogging((StoreVerdict(one.arn, one, recorded, said),))
+
+
+@pytest.mark.parametrize("selectors", [(), advanced(FieldSelector("eventName", equals=("DeleteTable",))).advanced])
+def test_a_store_with_selectors_that_are_missing_or_cannot_be_evaluated_is_undecidable(selectors: Any) -> None:
+    (verdict,) = lake({HOME: EventDataStores((store(selectors=selectors),))}).stores
+    assert (verdict.records, verdict.shortcomings) == (None, ())
+    assert verdict.gap is not None
+    assert verdict.gap.reason is Reason.UNDECIDABLE
+
+
+def test_a_store_of_one_region_does_not_reach_another() -> None:
+    assert lake({HOME: EventDataStores((store(multi=False),))}) == LakeLogging()
+
+
+def test_a_store_of_another_account_matters_only_if_it_is_an_organisations_and_membership_is_not_known() -> None:
+    assert lake({MANAGEMENT: EventDataStores((store(MANAGEMENT),))}) == LakeLogging()
+    (verdict,) = lake({MANAGEMENT: EventDataStores((store(MANAGEMENT, org=True),))}).stores
+    assert verdict.records is None
+    assert verdict.gap is not None
+    assert verdict.gap.reason is Reason.UNDECIDABLE
+    off = store(MANAGEMENT, "STOPPED_INGESTION", org=True)
+    assert [one.records for one in lake({MANAGEMENT: EventDataStores((off,))}).stores] == [False]
+
+
+def test_an_organisations_store_that_the_account_itself_lists_is_its_own() -> None:
+    for region, other in ((HOME, MANAGEMENT), (MANAGEMENT, HOME)):
+        shared = store(other, org=True)
+        both = {one: EventDataStores((shared,)) for one in (region, other)}
+        found = lake_logging(region, both, EnabledRegions((RegionStatus(HOME.name, False),)))
+        assert found == LakeLogging((StoreVerdict(shared.arn, shared, True),))
+
+
+def test_a_store_that_cannot_be_read_is_a_gap_beside_those_that_can() -> None:
+    arn = "arn:aws:cloudtrail:us-east-1:111122223333:eventdatastore/hidden"
+    found = lake({HOME: EventDataStores((store(),), {arn: DENIED})})
+    assert found.stores == (StoreVerdict(arn, None, None, (), DENIED), StoreVerdict(store().arn, store(), True))
+
+
+@pytest.mark.parametrize("where", [REGION, HOME, MANAGEMENT])
+def test_a_listing_that_failed_may_hide_a_store(where: Region) -> None:
+    assert lake({where: DENIED}) == LakeLogging((), (DENIED,))
+
+
+def test_regions_that_were_not_asked_may_hide_a_store_and_come_after_missing_permissions() -> None:
+    first, second = lake_logging(REGION, {REGION: DENIED}, ENABLED).gaps
+    assert first == DENIED
+    assert (second.reason, second.action) == (Reason.PARTIAL_DATA, None)
+    assert second.detail.endswith("not known: us-east-1.")
+    assert lake({}, DENIED).gaps == (DENIED,)

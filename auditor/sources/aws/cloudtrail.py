@@ -1,14 +1,24 @@
-"""CloudTrail trails."""
+"""CloudTrail trails and event data stores."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from auditor.facts import ClassicSelector, FieldSelector, TrailInfo, Trails, TrailSelectors, TrailStatus
+from auditor.facts import (
+    ClassicSelector,
+    EventDataStore,
+    EventDataStores,
+    FieldSelector,
+    Gap,
+    TrailInfo,
+    Trails,
+    TrailSelectors,
+    TrailStatus,
+)
 from auditor.resources import Region, Trail
 from auditor.sources.aws.collector import Yield, collects
-from auditor.sources.aws.session import Aws, utc
+from auditor.sources.aws.session import Aws, Missing, utc
 
 
 @collects(Trails, about=Region)
@@ -53,11 +63,66 @@ def trail_selectors(aws: Aws, trail: Trail) -> Yield:
         trail,
         TrailSelectors(
             classic=tuple(_classic(entry) for entry in answer.get("EventSelectors") or []),
-            advanced=tuple(
-                tuple(_field(one) for one in entry.get("FieldSelectors", []))
-                for entry in answer.get("AdvancedEventSelectors") or []
-            ),
+            advanced=_advanced(answer),
         ),
+    )
+
+
+@collects(EventDataStores, about=Region)
+def event_data_stores(aws: Aws, region: Region) -> Yield:
+    """Yield the event data stores with their home in the region; one that cannot be read does not hide the others."""
+    stores: list[EventDataStore] = []
+    unread: dict[str, Gap] = {}
+    first: Missing | None = None
+    for arn in _store_arns(aws):
+        try:
+            # The listing gives no more than ARNs and names. A store that went away since then keeps nothing.
+            answer = aws.call(
+                "cloudtrail:GetEventDataStore", absent=("EventDataStoreNotFoundException",), EventDataStore=arn
+            )
+        except Missing as missing:
+            first = first or missing
+            unread[arn] = missing.gap
+            continue
+        if answer is not None:
+            stores.append(_store(arn, answer))
+    yield region, EventDataStores(tuple(sorted(stores, key=lambda store: store.arn)), unread)
+    if first is not None:
+        raise first
+
+
+def _store_arns(aws: Aws) -> Iterator[str]:
+    """Yield what ListEventDataStores lists; boto3 has no paginator for it.
+
+    Lake is closed to new customers: an account that may not use it has no store.
+    """
+    token: dict[str, Any] = {}
+    while True:
+        answer = aws.call("cloudtrail:ListEventDataStores", absent=("UnsupportedOperationException",), **token)
+        if answer is None:
+            return
+        for entry in answer.get("EventDataStores") or []:
+            yield entry["EventDataStoreArn"]
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
+
+
+def _store(arn: str, answer: Mapping[str, Any]) -> EventDataStore:
+    return EventDataStore(
+        arn=arn,
+        name=answer.get("Name", ""),
+        status=answer.get("Status", "").upper(),
+        multi_region=answer.get("MultiRegionEnabled", False),
+        organization=answer.get("OrganizationEnabled", False),
+        selectors=_advanced(answer),
+    )
+
+
+def _advanced(answer: Mapping[str, Any]) -> tuple[tuple[FieldSelector, ...], ...]:
+    return tuple(
+        tuple(_field(one) for one in entry.get("FieldSelectors", []))
+        for entry in answer.get("AdvancedEventSelectors") or []
     )
 
 

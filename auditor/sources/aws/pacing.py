@@ -25,6 +25,8 @@ DOCUMENTED_RATES: dict[str, float] = {
     "cloudtrail:DescribeTrails": 10,
     "cloudtrail:GetTrailStatus": 10,
     "cloudtrail:GetEventSelectors": 10,
+    "cloudtrail:ListEventDataStores": 10,
+    "cloudtrail:GetEventDataStore": 10,
     # AWS KMS Developer Guide, Request quotas: DescribeKey 2,000, GetKeyRotationStatus 1,000, ListAliases 500.
     "kms:DescribeKey": 200,
     "kms:GetKeyRotationStatus": 100,

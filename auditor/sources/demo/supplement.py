@@ -94,6 +94,7 @@ class Supplement:
             "GetKeyRotationStatus": self._foreign_key,
             "GetTrailStatus": self._foreign_trail,
             "GetEventSelectors": self._foreign_trail,
+            "ListEventDataStores": lambda _account, _region, _request: {"EventDataStores": []},
         }
 
     @property

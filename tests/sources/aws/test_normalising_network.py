@@ -14,6 +14,9 @@ from auditor.facts import (
     ConfigRecorders,
     DaxSubnetGroup,
     DaxSubnetGroups,
+    EventDataStore,
+    EventDataStores,
+    FieldSelector,
     Gap,
     NatGateway,
     PrefixList,
@@ -36,7 +39,7 @@ MODELS = botocore.session.get_session()
 
 
 class Canned:
-    """Answers operations with what a test gives, in AWS's shapes; an exception is raised."""
+    """Answers operations with what a test gives, in AWS's shapes; an exception is raised, None is "there is none"."""
 
     def __init__(self, answers: Mapping[str, Any]) -> None:
         self.answers, self.asked = answers, list[tuple[str, dict[str, Any]]]()
@@ -48,6 +51,9 @@ class Canned:
             answer = answer(params)
         if isinstance(answer, Exception):
             raise answer
+        if answer is None:
+            assert params["absent"], "only an error code that means so makes an answer None"
+            return None
         service, _, name = operation.partition(":")
         shape = MODELS.get_service_model(service).operation_model(name).output_shape
         report = ParamValidator().validate(answer, shape)
@@ -266,6 +272,72 @@ def test_selectors_of_both_kinds() -> None:
     answer = {"AdvancedEventSelectors": [{"FieldSelectors": fields}]}
     ((field,),) = ask(cloudtrail.trail_selectors, TRAIL, cloudtrail__GetEventSelectors=answer).advanced
     assert (field.field, field.not_equals, field.equals) == ("eventSource", ("kms.amazonaws.com",), ())
+
+
+STORE = "arn:aws:cloudtrail:eu-west-1:111122223333:eventdatastore/"
+LIST, GET = "cloudtrail:ListEventDataStores", "cloudtrail:GetEventDataStore"
+
+
+def listed(*names: str, token: str | None = None) -> dict[str, Any]:
+    entries = [{"EventDataStoreArn": STORE + name, "Name": name} for name in names]
+    return {"EventDataStores": entries} | ({"NextToken": token} if token else {})
+
+
+def test_every_page_of_event_data_stores_is_read_and_each_is_asked_by_arn() -> None:
+    pages = {None: listed("backup", token="next"), "next": listed("archive")}
+    fields = [{"Field": "eventCategory", "Equals": ["Management"]}]
+    details = {
+        STORE + "archive": {"Name": "archive", "Status": "Stopped_Ingestion"},
+        STORE + "backup": {
+            "Name": "backup",
+            "Status": "ENABLED",
+            "MultiRegionEnabled": True,
+            "OrganizationEnabled": True,
+            "AdvancedEventSelectors": [{"FieldSelectors": fields}],
+        },
+    }
+    canned = Canned(
+        {
+            LIST: lambda params: pages[params.get("NextToken")],
+            GET: lambda params: details[params["EventDataStore"]],
+        }
+    )
+    selectors = ((FieldSelector("eventCategory", equals=("Management",)),),)
+    assert list(cloudtrail.event_data_stores(canned, REGION)) == [
+        (
+            REGION,
+            EventDataStores(
+                (
+                    EventDataStore(STORE + "archive", "archive", "STOPPED_INGESTION", False, False, ()),
+                    EventDataStore(STORE + "backup", "backup", "ENABLED", True, True, selectors),
+                )
+            ),
+        )
+    ]
+
+
+def test_no_event_data_stores_is_an_answer_and_a_denied_listing_is_none() -> None:
+    assert ask(cloudtrail.event_data_stores, cloudtrail__ListEventDataStores={}) == EventDataStores()
+    with pytest.raises(Missing) as raised:
+        ask(cloudtrail.event_data_stores, cloudtrail__ListEventDataStores=denied(LIST))
+    assert raised.value.gap.action == LIST
+
+
+def test_an_event_data_store_that_cannot_be_read_hides_no_other_and_the_failure_is_reported() -> None:
+    answers = {STORE + "archive": denied(GET), STORE + "backup": {"Name": "backup", "Status": "ENABLED"}}
+    canned = Canned({LIST: listed("archive", "backup"), GET: lambda params: answers[params["EventDataStore"]]})
+    found = iter(cloudtrail.event_data_stores(canned, REGION))
+    _, fact = next(found)
+    assert [one.name for one in fact.stores] == ["backup"]
+    assert {arn: gap.action for arn, gap in fact.unread.items()} == {STORE + "archive": GET}
+    with pytest.raises(Missing):
+        next(found)
+
+
+def test_an_event_data_store_that_went_away_is_left_out() -> None:
+    canned = Canned({LIST: listed("archive"), GET: None})
+    assert list(cloudtrail.event_data_stores(canned, REGION)) == [(REGION, EventDataStores())]
+    assert canned.asked[-1][1]["absent"] == ("EventDataStoreNotFoundException",)
 
 
 TABLES, ALL = "AWS::DynamoDB::Table", "ALL_SUPPORTED_RESOURCE_TYPES"
