@@ -13,6 +13,7 @@ from auditor.facts import (
     BlockPublicAccess,
     DaxClusterNames,
     EnabledRegions,
+    EventDataStores,
     Gap,
     KeySettings,
     NetworkInterfaces,
@@ -203,6 +204,18 @@ def test_a_long_message_is_cut(gather: Gather, access: Access) -> None:
     (error,) = gather(PROTECTION).errors
     assert error.message.startswith("<p>xxx")
     assert len(error.message) < 1000
+
+
+def test_an_account_that_may_not_use_lake_has_no_event_data_store(gather: Gather, access: Access) -> None:
+    create_table("orders")
+
+    def closed(**_: Any) -> tuple[Any, dict[str, Any]]:
+        return SimpleNamespace(status_code=400), {"Error": {"Code": "UnsupportedOperationException", "Message": "no"}}
+
+    access.client("cloudtrail", "eu-west-1").meta.events.register("before-call.cloudtrail.ListEventDataStores", closed)
+    inventory = gather("trail-management-logging")
+    assert list(inventory.facts[EventDataStores].values()) == [EventDataStores()]
+    assert inventory.errors == []
 
 
 def test_keys_of_tables_are_asked_once_each(gather: Gather, access: Access) -> None:
