@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import difflib
 import fnmatch
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,7 @@ from msgspec import Meta, Struct, field
 from auditor.errors import UsageError
 
 Level = Literal["critical", "high", "medium", "low", "informational"]
+Text = Annotated[str, Meta(min_length=1)]
 
 
 class Accounts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -79,25 +81,26 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Run(Struct, frozen=True, forbid_unknown_fields=True):
-    """Defaults of the command's options, by the option's name with underscores."""
+    """Defaults of the command's options, by the option's name with underscores; null or [] leaves one as it is."""
 
-    profile: str | None = None
-    region: tuple[str, ...] = ()
-    rule: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
+    profile: Text | None = None
+    region: tuple[Text, ...] = ()
+    rule: tuple[Text, ...] = ()
+    skip: tuple[Text, ...] = ()
     severity: Level | None = None
-    rules_dir: tuple[str, ...] = ()
-    format: tuple[Literal["html", "json"], ...] = ()
-    output: str | None = None
-    save_snapshot: str | None = None
-    fail_on: Level | Literal["none"] | None = None
+    rules_dir: Annotated[tuple[Text, ...], "Code, so it counts only in a file that is named with --config."] = ()
+    format: tuple[Literal["html", "json"], ...] = ("html", "json")
+    output: Text | None = "ddbaudit-report"
+    snapshot: Text | None = field(default=None, name="from")
+    save_snapshot: Text | None = None
+    fail_on: Level | Literal["none"] | None = "high"
     allow_incomplete: bool = False
     exit_zero: bool = False
-    pace: Literal["documented", "adaptive", "off"] | None = None
-    workers: Annotated[int, Meta(ge=1)] | None = None
+    pace: Literal["documented", "adaptive", "off"] | None = "documented"
+    workers: Annotated[int, Meta(ge=1)] | None = 1
     quiet: bool = False
     no_color: bool = False
-    log_level: Literal["debug", "info", "warning", "error"] | None = None
+    log_level: Literal["debug", "info", "warning", "error"] | None = "warning"
 
 
 class Config(Struct, frozen=True, forbid_unknown_fields=True):
@@ -164,23 +167,96 @@ def load(path: Path) -> tuple[Config, yaml.Node | None]:
         UsageError: the file cannot be read, is not YAML, or has unknown keys or wrong values; the message
             has a line for each with ``file:line:column``.
     """
+    hint = "`ddbaudit init` writes a file with every setting and its default."
     try:
-        text = path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{path}: cannot be read: {error}", "Give a YAML file with --config.") from None
+        text = path.read_bytes().decode("utf-8-sig")
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Give a YAML file with --config.") from None
+    except UnicodeDecodeError as error:
+        line = error.object[: error.start].count(b"\n") + 1
+        raise UsageError(f"{path}:{line}: not UTF-8 text.", "Save the file as UTF-8.") from None
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
+        loader = _Loader(text)
+        root = loader.get_single_node()
+        if root is None or (isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null")):
+            return Config(), None
+        problems = list(_oddities(root, loader, set()))
+        raise_problems(path, problems)
+        data = loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f"{path}:{mark.line + 1}:{mark.column + 1}" if mark else str(path)
-        raise UsageError(f"{where}: not YAML: {getattr(error, 'problem', None) or error}") from None
-    if root is None:
-        return Config(), None
-    problems: list[Problem] = []
+        what = getattr(error, "problem", None) or str(error).splitlines()[0]
+        raise UsageError(f"{where}: not YAML: {what}", hint) from None
+    except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
+        raise UsageError(f"{path}: not readable: {error}", hint) from None
     check(root, msgspec.inspect.type_info(Config), "", problems)
+    problems += _bad_patterns(root)
     raise_problems(path, problems)
     return msgspec.convert(data, Config), root
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML as people mean it: ``off`` and ``no`` are words (as in YAML 1.2), dates are texts, no merge keys."""
+
+
+_Loader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in known if tag.rpartition(":")[2] in ("null", "int", "float")]
+    for first, known in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile(r"^(?:true|True|TRUE|false|False|FALSE)$"), "tTfF")
+
+
+def _oddities(node: yaml.Node, loader: _Loader, seen: set[int]) -> Iterator[Problem]:
+    """Yield what YAML allows and a configuration does not: a key twice, keys that are no text, tags, cycles."""
+
+    def problem(at: yaml.Node, text: str) -> Problem:
+        return Problem(at.start_mark.line + 1, at.start_mark.column + 1, text)
+
+    if id(node) in seen:
+        return
+    seen.add(id(node))
+    plain = (getattr(node, "style", None) is None, True)
+    usual = loader.resolve(type(node), node.value, plain)  # type: ignore[no-untyped-call]
+    if node.tag not in (usual, "tag:yaml.org,2002:str"):
+        yield problem(node, f"the tag {node.tag.replace('tag:yaml.org,2002:', '!!')} is not allowed here.")
+    elif isinstance(node, yaml.MappingNode):
+        lines: dict[str, int] = {}
+        for key, value in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                yield problem(key, "a key must be a text.")
+            elif key.value in lines:
+                yield problem(key, f'the key "{key.value}" stands here again; first in line {lines[key.value]}.')
+            else:
+                lines[key.value] = key.start_mark.line + 1
+            yield from _oddities(value, loader, seen)
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _oddities(item, loader, seen)
+
+
+def _bad_patterns(root: yaml.Node) -> Iterator[Problem]:
+    """Yield the regular expressions of ``required_tags`` that do not compile."""
+    entries = next((value.value for key, value in _pairs(root) if key.value == "required_tags"), ())
+    for index, entry in enumerate(entries if isinstance(entries, list) else ()):
+        for key, value in _pairs(entry):
+            try:
+                re.compile(value.value if isinstance(value, yaml.ScalarNode) else "")
+            except (re.error, OverflowError, RecursionError) as error:
+                where = f"required_tags[{index}].{key.value}"
+                text = f'{where}: "{value.value}" is not a regular expression: {error}.'
+                yield Problem(value.start_mark.line + 1, value.start_mark.column + 1, text)
+
+
+def _pairs(node: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:
+    return list(node.value) if isinstance(node, yaml.MappingNode) else []
+
+
+def given_options(root: yaml.Node | None) -> list[str]:
+    """Return the fields of :class:`Run` that stand in a file, whatever their values."""
+    run = next((value for key, value in _pairs(root) if key.value == "run"), None) if root is not None else None
+    fields = dict(zip(Run.__struct_encode_fields__, Run.__struct_fields__, strict=True))
+    return [fields[key.value] for key, _ in _pairs(run)] if run is not None else []
 
 
 def raise_problems(path: Path, problems: list[Problem]) -> None:
@@ -222,17 +298,21 @@ def check(node: yaml.Node, expected: msgspec.inspect.Type, where: str, problems:
             if one.required and one.encode_name not in given:
                 wrong(f'the key "{one.encode_name}" is missing.')
     elif isinstance(expected, info.UnionType):
-        tries: list[list[Problem]] = []
+        inside: list[Problem] = []
         for member in expected.types:
             attempt: list[Problem] = []
             check(node, member, where, attempt)
             if not attempt:
                 return
-            tries.append(attempt)
-        wrong(f"expected {_describe(expected)}, found {_found(node)}.")
+            if _has_shape(node, member):
+                inside += attempt
+        if inside:
+            problems += inside
+        else:
+            wrong(f"expected {_describe(expected)}, found {_found(node)}.{_hint(node, expected)}")
     elif isinstance(expected, info.VarTupleType | info.ListType | info.SetType | info.FrozenSetType):
         if not isinstance(node, yaml.SequenceNode):
-            wrong(f"expected {_describe(expected)}, found {_found(node)}.")
+            wrong(f"expected {_describe(expected)}, found {_found(node)}.{_hint(node, expected)}")
             return
         for index, item in enumerate(node.value):
             check(item, expected.item_type, f"{where}[{index}]", problems)
@@ -254,19 +334,50 @@ def _check_scalar(node: yaml.Node, expected: msgspec.inspect.Type, wrong: Any) -
             raise msgspec.ValidationError
         msgspec.convert(value, _python_type(expected))
     except msgspec.ValidationError as error:
-        choices = expected.values if isinstance(expected, msgspec.inspect.LiteralType) else ()
-        hint = suggest(str(value), [str(choice) for choice in choices]) if value is not None else ""
         detail = str(error)
-        if (isinstance(node, yaml.ScalarNode) and "matching regex" in detail) or ">=" in detail or "<=" in detail:
-            wrong(f"{detail[0].lower()}{detail[1:]}, found {_found(node)}.")
+        if isinstance(expected, msgspec.inspect.StrType) and isinstance(value, str):
+            rule = "a text that is not empty" if expected.min_length else f"a text that matches {expected.pattern}"
+            wrong(f"expected {rule}, found {_found(node)}.")
+        elif ">=" in detail or "<=" in detail:
+            wrong(f"expected {_describe(expected)} {detail.partition('` ')[2]}, found {_found(node)}.")
         else:
-            wrong(f"expected {_describe(expected)}, found {_found(node)}.{hint}")
+            wrong(f"expected {_describe(expected)}, found {_found(node)}.{_hint(node, expected)}")
+
+
+def _has_shape(node: yaml.Node, expected: msgspec.inspect.Type) -> bool:
+    """Tell whether a node could be of a type but for what is inside it: a mapping for keys and values."""
+    info = msgspec.inspect
+    if isinstance(expected, info.Metadata):
+        return _has_shape(node, expected.type)
+    if isinstance(node, yaml.MappingNode):
+        return isinstance(expected, info.DictType | info.StructType)
+    if isinstance(node, yaml.SequenceNode):
+        return isinstance(expected, info.VarTupleType | info.ListType | info.SetType | info.FrozenSetType)
+    value = _scalar(node)
+    return (isinstance(expected, info.StrType) and isinstance(value, str)) or (
+        isinstance(expected, info.IntType) and isinstance(value, int) and not isinstance(value, bool)
+    )
+
+
+def _hint(node: yaml.Node, expected: msgspec.inspect.Type) -> str:
+    """Return what may be meant: a word nearby, quotes round a number, brackets round one item."""
+    info = msgspec.inspect
+    kinds = expected.types if isinstance(expected, info.UnionType) else (expected,)
+    if not isinstance(node, yaml.ScalarNode) or _scalar(node) is None:
+        return ""
+    if any(isinstance(kind, info.StrType) for kind in kinds):
+        return f' Put it in quotes: "{node.value}".'
+    if any(isinstance(kind, info.VarTupleType | info.ListType) for kind in kinds):
+        return f" Put it in brackets: [{node.value}]."
+    return suggest(
+        node.value, [str(value) for kind in kinds if isinstance(kind, info.LiteralType) for value in kind.values]
+    )
 
 
 def _scalar(node: yaml.Node) -> Any:
     if not isinstance(node, yaml.ScalarNode):
         return None
-    loader = yaml.SafeLoader("")
+    loader = _Loader("")
     try:
         return loader.construct_object(node)
     finally:
@@ -280,7 +391,7 @@ def _python_type(expected: msgspec.inspect.Type) -> Any:
     if isinstance(expected, info.EnumType):
         return expected.cls
     if isinstance(expected, info.StrType):
-        return Annotated[str, Meta(pattern=expected.pattern)]
+        return Annotated[str, Meta(pattern=expected.pattern, min_length=expected.min_length)]
     if isinstance(expected, info.IntType):
         return Annotated[int, Meta(ge=expected.ge, le=expected.le)]
     if isinstance(expected, info.FloatType):

@@ -57,9 +57,10 @@ def load(folders: Iterable[Path] = ()) -> Rules:
     for point in entry_points(group="ddbaudit.rules"):
         try:
             module = point.load()
-        except Exception as error:  # noqa: BLE001 - any failure of a foreign package is the user's to mend
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a foreign package's failure is the user's to mend
             raise UsageError(
-                f"rule pack {point.name!r} ({point.value}) cannot be loaded: {error}", "Update or remove that package."
+                f"rule pack {point.name!r} ({point.value}) cannot be loaded: {type(error).__name__}: {error}",
+                "Update or remove that package.",
             ) from None
         paths = [Path(path) for path in getattr(module, "__path__", [])]
         _add(rules, _collect([(module.__name__, path) for path in paths]))
@@ -108,7 +109,8 @@ def _collect(places: list[tuple[str, Path]]) -> Rules:
             for rule in rules:
                 if rule.id.replace("-", "_") != path.stem:
                     raise UsageError(
-                        f'{path}: the file of the rule "{rule.id}" must be named {rule.id.replace("-", "_")}.py.'
+                        f'{path}: the file of the rule "{rule.id}" must be named {rule.id.replace("-", "_")}.py.',
+                        "Rename the file or the function; a helper's name begins with an underscore.",
                     )
                 domain = parts[-2] if len(parts) > 1 else rule.id.partition("-")[0]
                 _add(found, {rule.id: replace(rule, domain=domain, source=str(path))})
@@ -141,17 +143,24 @@ def _import(name: str, path: Path) -> types.ModuleType:
         raise UsageError(f"{path}: {error}", "CONTRIBUTING.md shows a whole rule.") from None
     except SyntaxError as error:
         del sys.modules[name]
-        raise UsageError(f"{path}:{error.lineno}:{error.offset}: {error.msg}") from None
-    except Exception as error:  # noqa: BLE001 - whatever a rule file raises on import, the user is told where
+        place = ":".join(str(part) for part in (error.filename or path, error.lineno, error.offset) if part)
+        raise UsageError(f"{place}: {error.msg}", "Mend the file, or leave its folder out.") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever a rule file raises, the user is told where
         del sys.modules[name]
-        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == str(path)]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if frame.filename == spec.origin]
         line = frames[-1].lineno if frames else 1
-        raise UsageError(f"{path}:{line}: {type(error).__name__}: {error}") from None
+        raise UsageError(
+            f"{path}:{line}: {type(error).__name__}: {error}", "Mend the file, or leave its folder out."
+        ) from None
     return module
 
 
 def select(
-    rules: Rules, include: Iterable[str] = (), exclude: Iterable[str] = (), severity: Severity | None = None
+    rules: Rules,
+    include: Iterable[str] = (),
+    exclude: Iterable[str] = (),
+    severity: Severity | None = None,
+    disabled: Iterable[str] = (),
 ) -> Rules:
     """Return the rules whose id matches a glob of ``include`` (all, if empty) and none of ``exclude``.
 
@@ -160,26 +169,35 @@ def select(
         include: Ids or globs.
         exclude: Ids or globs.
         severity: Only rules with this base severity or a higher one.
+        disabled: Ids of rules that the configuration switches off, which a pattern may name all the same.
 
     Raises:
         UsageError: a pattern matches no rule, or nothing is left.
     """
-    include, exclude = list(include), list(exclude)
+    include, exclude, disabled = list(include), list(exclude), list(disabled)
     for pattern in [*include, *exclude]:
-        if not fnmatch.filter(rules, pattern):
+        if not _matches([*rules, *disabled], pattern):
             raise UsageError(
                 f'no rule matches "{pattern}".{suggest(pattern, list(rules))}', "`ddbaudit rules list` lists them."
+            )
+        if pattern in include and not _matches(rules, pattern):
+            raise UsageError(
+                f'the configuration switches off what "{pattern}" names.', "Remove `enabled: false` there."
             )
     chosen = {
         rule_id: rule
         for rule_id, rule in rules.items()
-        if (not include or any(fnmatch.fnmatchcase(rule_id, pattern) for pattern in include))
-        and not any(fnmatch.fnmatchcase(rule_id, pattern) for pattern in exclude)
+        if (not include or any(_matches([rule_id], pattern) for pattern in include))
+        and not any(_matches([rule_id], pattern) for pattern in exclude)
         and (severity is None or rule.severity >= severity)
     }
     if not chosen:
-        raise UsageError("no rule is left to run.", "Loosen --rule, --skip or --severity.")
+        raise UsageError("no rule is left to run.", "Loosen --rule, --skip or --severity, or enable a rule.")
     return chosen
+
+
+def _matches(rule_ids: Iterable[str], pattern: str) -> bool:
+    return any(fnmatch.fnmatchcase(rule_id, pattern) for rule_id in rule_ids)
 
 
 def configure(rules: Rules, config: Config, root: yaml.Node | None, path: Path | None) -> Rules:

@@ -28,6 +28,7 @@ ITEM_ACTIONS = [
     "dynamodb:Query",
     "dynamodb:Scan",
     "dynamodb:SearchVectors",
+    "dynamodb:StartBulkPutItems",
     "dynamodb:UpdateItem",
 ]
 

@@ -18,6 +18,9 @@ import msgspec
 from auditor.facts.base import Gap, Reason, Signature, SignatureError, read_signature, subject
 from auditor.resources import Resource
 
+#: Settings that the configuration knows for every rule.
+RESERVED = ("enabled", "severity")
+
 
 class Severity(IntEnum):
     """How bad a failure is. Ordered: ``Severity.HIGH > Severity.LOW``."""
@@ -223,6 +226,7 @@ def rule(
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
+        _check_declaration(function.__name__, severity, side, {"practices": practices, "references": references})
         signature = read_signature(function)
         title, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
         if not title or not rest.strip():
@@ -255,7 +259,20 @@ def rule(
     return mark
 
 
+def _check_declaration(name: str, severity: object, side: object, lists: Mapping[str, object]) -> None:
+    """Refuse what Python would let through until a report is made: a text where a level or a list belongs."""
+    if not isinstance(severity, Severity):
+        raise SignatureError(f"{name}: severity must be one of Severity, such as Severity.HIGH, and is {severity!r}.")
+    if not isinstance(side, Side):
+        raise SignatureError(f"{name}: side must be one of Side, such as Side.AMAZON, and is {side!r}.")
+    for key, value in lists.items():
+        if isinstance(value, str):
+            raise SignatureError(f"{name}: {key} must be a list of texts and is {value!r}.")
+
+
 def _setting(function: Callable[..., Any], signature: Signature, parameter: inspect.Parameter) -> Setting:
+    if parameter.name in RESERVED:
+        raise SignatureError(f"{function.__name__}: every rule has a setting {parameter.name!r}; take another name.")
     hint = signature.hints[parameter.name]
     texts = [one for one in getattr(hint, "__metadata__", ()) if isinstance(one, str)]
     where = f"{function.__name__}: setting {parameter.name!r}"

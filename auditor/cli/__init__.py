@@ -5,6 +5,7 @@ What is heavy (boto3, jinja2, moto) is imported by the command that needs it.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import sys
@@ -65,11 +66,7 @@ class LazyGroup(click.Group):
 
 @click.group(
     cls=LazyGroup,
-    context_settings={
-        "help_option_names": ["-h", "--help"],
-        "max_content_width": 100,
-        "auto_envvar_prefix": "DDBAUDIT",
-    },
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="ddbaudit", message="%(prog)s %(version)s")
 def cli() -> None:
@@ -81,36 +78,87 @@ def cli() -> None:
 
 def run_main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see the README's table); never a traceback for bad input."""
+    logger = logging.getLogger("auditor")
+    handler = _Log()
+    before = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(_level(os.environ.get("DDBAUDIT_LOG_LEVEL", "")))
+    try:
+        return _run(arguments)
+    except (BrokenPipeError, SystemExit):
+        # The reader of our output has gone (click and rich turn that into SystemExit); nobody is left to tell.
+        # Keep Python's own flush at exit quiet.
+        for stream in (sys.stdout, sys.stderr):
+            with contextlib.suppress(OSError, ValueError):
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        return 141
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     try:
         result = cli.main(args=arguments, prog_name="ddbaudit", standalone_mode=False)
-    except click.exceptions.Abort:
+    except (click.exceptions.Abort, KeyboardInterrupt):
         return _end("interrupted.", "", 130)
-    except KeyboardInterrupt:
-        return _end("interrupted.", "", 130)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return _end("a command is missing.", "", 2)
     except click.UsageError as error:
         command = error.ctx.command_path if error.ctx else "ddbaudit"
-        return _end(error.format_message(), f"`{command} --help` lists the options.", 2)
+        return _end(error.format_message() + _variable(error), f"`{command} --help` lists the options.", 2)
     except click.ClickException as error:
         return _end(error.format_message(), "", 2)
     except AuditError as error:
         return _end(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
-        # The reader of our output has gone; nobody is left to tell. Keep Python's own flush at exit quiet.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        raise
     except Exception as error:
         logging.getLogger(__name__).debug("internal error", exc_info=True)
+        text = " ".join(str(error).split())
         return _end(
-            f"internal error: {type(error).__name__}: {error}", "`--log-level debug` shows where; please report it.", 1
+            f"internal error: {type(error).__name__}: {text}",
+            "DDBAUDIT_LOG_LEVEL=debug in the environment shows where; please report it.",
+            1,
         )
     return result if isinstance(result, int) else 0
+
+
+class _Log(logging.Handler):
+    """The log on stderr: whatever stands in a message, it moves no cursor and starts no line of its own."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Write a record, a traceback included."""
+        from auditor.text import plain
+
+        with contextlib.suppress(OSError, ValueError):
+            click.echo("\n".join(plain(line) for line in self.format(record).splitlines()), err=True)
+
+
+def _level(name: str) -> int:
+    """Return a level of the log by its name; ``warning`` for what is none (the option's check says so)."""
+    return {"debug": logging.DEBUG, "info": logging.INFO, "error": logging.ERROR}.get(name, logging.WARNING)
+
+
+def _variable(error: click.UsageError) -> str:
+    """Return which environment variable a bad value comes from, if it does."""
+    parameter = getattr(error, "param", None)
+    if error.ctx is None or parameter is None or not parameter.envvar:
+        return ""
+    source = error.ctx.get_parameter_source(parameter.name)
+    return f" ({parameter.envvar})" if source is click.core.ParameterSource.ENVIRONMENT else ""
 
 
 def _end(message: str, hint: str, code: int) -> int:
     from auditor.text import plain
 
     for index, line in enumerate(message.splitlines() or [""]):
-        click.echo(f"{'ddbaudit: ' if index == 0 else '  '}{plain(line)}", err=True)
+        click.echo(f"{'ddbaudit: ' if index == 0 else '  '}{plain(line.expandtabs(2))}", err=True)
     if hint:
         click.echo(f"  {plain(hint)}", err=True)
     click.echo(f"ddbaudit: exit {code}", err=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import logging
 import os
 import sys
 import tempfile
@@ -16,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from auditor import __version__, engine, inventory
-from auditor.cli.options import LEVELS, Settings, manners, option, scope, selection, settle, together
+from auditor.cli.options import LEVELS, Settings, Text, blaming, manners, option, scope, selection, settle, together
+from auditor.config import suggest
 from auditor.errors import UsageError
 from auditor.inventory import Caller, Inventory
 from auditor.report import Report, RunInfo, exit_line
@@ -25,6 +27,8 @@ from auditor.rule_api import Severity
 if TYPE_CHECKING:
     from auditor.sources.aws.scheduler import Progress
     from auditor.sources.aws.session import Access
+
+log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
 
@@ -91,18 +95,22 @@ def demo(context: click.Context, /, **_: Any) -> int:
             "Install ddbaudit with its extra `demo`: pip install '.[demo]'.",
         ) from None
     settings = settle(context, example.CONFIG)
-    for name in ("profile", "snapshot"):
-        if settings[name]:
-            flag = "--from" if name == "snapshot" else f"--{name}"
+    for name, flag in (("profile", "--profile"), ("snapshot", "--from")):
+        # What the environment or a file says for `run` is not meant for the example.
+        if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise UsageError(f"{flag} has no meaning for the example organisation.", f"`ddbaudit run` takes {flag}.")
     check_writable(settings)
+    check_region_names(settings)
     started = now()
     with example.organisation() as accounts:
         from auditor.resources import Account
         from auditor.sources.aws.pacing import Pacer
         from auditor.sources.aws.session import Access
 
-        if context.get_parameter_source("pace") is click.core.ParameterSource.DEFAULT:
+        pace_is_chosen = "pace" in settings.origins or (
+            context.get_parameter_source("pace") is not click.core.ParameterSource.DEFAULT
+        )
+        if not pace_is_chosen:
             settings.options["pace"] = "off"
         pacer = Pacer(settings["pace"])
         accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
@@ -114,8 +122,13 @@ def demo(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @selection
-@option(
-    "--output", metavar="FILE", default="ddbaudit-snapshot.json.gz", show_default=True, help="The snapshot to write."
+@click.option(  # DDBAUDIT_OUTPUT is the folder of reports, so this option reads no variable
+    "--output",
+    metavar="FILE",
+    type=Text(),
+    default="ddbaudit-snapshot.json.gz",
+    show_default=True,
+    help="The snapshot to write.",
 )
 @manners
 @click.pass_context
@@ -123,7 +136,8 @@ def collect(context: click.Context, /, **_: Any) -> int:
     """Collect the inventory only, into a snapshot that `ddbaudit run --from` audits without AWS."""
     settings = settle(context)
     path = Path(settings["output"])
-    check_folder(path.parent)
+    check_file(path, "--output")
+    now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
     collected = from_aws(settings)
     inventory.save(collected, path, __version__)
     if not settings["quiet"]:
@@ -149,49 +163,79 @@ def now() -> datetime:
 
 
 def check_writable(settings: Settings) -> None:
-    """Make sure that what will be written can be, before the first call."""
-    check_folder(Path(settings["output"]))
+    """Make sure that what will be written can be, before the first call; nothing is made yet."""
+    with blaming(settings.origins, "output"):
+        check_folder(Path(settings["output"]), "--output")
     if settings["save_snapshot"]:
-        check_folder(Path(settings["save_snapshot"]).parent)
+        with blaming(settings.origins, "save_snapshot"):
+            check_file(Path(settings["save_snapshot"]), "--save-snapshot")
 
 
-def check_folder(folder: Path) -> None:
-    """Make a folder if it is missing and see that a file can be written in it.
+def check_file(path: Path, flag: str) -> None:
+    """See that a file can be written.
 
     Raises:
         UsageError: it cannot be.
     """
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder, and a file must be written there.", f"Name a file with {flag}.")
+    check_folder(path.parent, flag)
+
+
+def check_folder(folder: Path, flag: str) -> None:
+    """See that a file can be written in a folder, or in the nearest one above it that is there.
+
+    Raises:
+        UsageError: it cannot be.
+    """
+    there = next((one for one in (folder, *folder.parents) if one.exists()), folder)
+    hint = f"Choose another place with {flag}."
+    if not there.is_dir():
+        raise UsageError(f"{folder}: cannot be written to: {there} is no folder.", hint)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=there):
             pass
     except OSError as error:
-        raise UsageError(
-            f"{folder}: cannot be written to: {error.strerror}.", "Choose another folder with --output."
-        ) from None
+        raise UsageError(f"{folder}: cannot be written to: {error.strerror}.", hint) from None
+
+
+def check_region_names(settings: Settings) -> None:
+    """Refuse regions that AWS does not have.
+
+    Raises:
+        UsageError: there is no such region.
+    """
+    from auditor.sources.aws.account import check_regions
+
+    with blaming(settings.origins, "region"):
+        check_regions(list(settings["region"]))
 
 
 def from_snapshot(settings: Settings) -> Inventory:
     """Return a snapshot's inventory, narrowed to the regions that were asked for."""
-    if settings["profile"]:
-        raise UsageError("--from and --profile exclude each other.", "A snapshot is audited without AWS.")
-    collected = inventory.read(Path(settings["snapshot"]))
+    profile_is_mere_default = "profile" in settings.origins and "snapshot" not in settings.origins
+    if settings["profile"] and not profile_is_mere_default:
+        with blaming(settings.origins, "snapshot", "profile"):
+            raise UsageError("--from and --profile exclude each other.", "A snapshot is audited without AWS.")
+    with blaming(settings.origins, "snapshot"):
+        collected = inventory.read(Path(settings["snapshot"]))
     names = set(settings["region"])
     held = {region.name for one in collected.scopes for region in one.regions}
     if names - held:
-        raise UsageError(
-            f"the snapshot does not hold {', '.join(sorted(names - held))}.", f"It holds {', '.join(sorted(held))}."
-        )
+        with blaming(settings.origins, "region"):
+            raise UsageError(
+                f'the snapshot does not hold "{min(names - held)}".{suggest(min(names - held), sorted(held))}',
+                f"It holds {', '.join(sorted(held)) or 'no region'}.",
+            )
     return collected.narrowed(names) if names else collected
 
 
 def from_aws(settings: Settings) -> Inventory:
     """Return the inventory of the account that the credentials belong to."""
-    from auditor.sources.aws.account import check_regions
     from auditor.sources.aws.pacing import Pacer
     from auditor.sources.aws.session import Access, identify, open_session
 
-    check_regions(list(settings["region"]))
+    check_region_names(settings)
     session = open_session(settings["profile"])
     account, arn = identify(session, settings["profile"])
     access = Access(account, "", session, Pacer(settings["pace"]))
@@ -200,15 +244,12 @@ def from_aws(settings: Settings) -> Inventory:
 
 def collect_from(accesses: list[Access], caller: Caller, settings: Settings) -> Inventory:
     """Collect what the selected rules need, with a progress bar on a terminal."""
-    from auditor.sources.aws.account import check_regions
     from auditor.sources.aws.collect import collect as collect_facts
 
-    regions = list(settings["region"])
-    check_regions(regions)
+    regions, wanted = list(settings["region"]), engine.wanted(settings.rules.values())
+    log.info("collecting %d kinds of facts from %d accounts as %s", len(wanted), len(accesses), caller.arn)
     with progress_bar(settings) as progress:
-        return collect_facts(
-            accesses, caller, regions, engine.wanted(settings.rules.values()), now=now(), progress=progress
-        )
+        return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress)
 
 
 @contextlib.contextmanager

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,16 +19,32 @@ from auditor.errors import UsageError
 from auditor.packs import Rules
 from auditor.rule_api import Severity
 
+log = logging.getLogger(__name__)
+
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 LEVELS = [severity.label for severity in sorted(Severity, reverse=True)]
 
 
 def option(*names: str, **attributes: Any) -> Callable[[_F], _F]:
-    """Return a click option that also reads ``DDBAUDIT_<NAME>``."""
-    flag = names[-1].removeprefix("--")
+    """Return a click option that also reads ``DDBAUDIT_<NAME>``; an empty text is refused, not taken for none."""
+    flag = names[0].removeprefix("--")
     variable = "DDBAUDIT_" + flag.upper().replace("-", "_")
+    if "is_flag" not in attributes:
+        attributes.setdefault("type", Text())
     return click.option(*names, envvar=variable, **attributes)
+
+
+class Text(click.types.StringParamType):
+    """A text that is not empty: ``--from "$SNAPSHOT"`` with an unset variable must not audit AWS instead."""
+
+    name = "text"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Return the text."""
+        if not value:
+            self.fail("it is empty.", param, ctx)
+        return str(value)
 
 
 def together(*options: Callable[[_F], _F]) -> Callable[[_F], _F]:
@@ -60,7 +77,12 @@ scope = together(
         help="Request rates: below AWS's documented ones, rising while nothing is throttled, or unlimited.",
     ),
     option(
-        "--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes; one account takes one."
+        "--workers",
+        type=click.IntRange(min=1),
+        metavar="N",
+        default=1,
+        show_default=True,
+        help="Processes; one account takes one.",
     ),
 )
 
@@ -85,11 +107,14 @@ class Settings:
         options: Every option by its name with underscores, after environment and file.
         config: The global parameters.
         rules: The selected rules, configured.
+        origins: Where the value of an option comes from, if not from the command line or the default:
+            ``DDBAUDIT_REGION`` or ``ddbaudit.yaml: run.region``.
     """
 
     options: dict[str, Any]
     config: Config
     rules: Rules
+    origins: Mapping[str, str] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Any:
         """Return an option's value."""
@@ -107,24 +132,67 @@ def settle(context: click.Context, default_config: Path | None = None) -> Settin
         UsageError: the file, a rule pack or the selection of rules is wrong; says where.
     """
     options = dict(context.params)
+    # The level of the command line or the environment counts from here on, the file's only once it is read.
+    _set_log_level(options)
     named = options.pop("config", None)
     path = Path(named) if named else default_config or Path("ddbaudit.yaml")
     config, root = Config(), None
     if named or path.is_file():
         config, root = configuration.load(path)
-    for name in options:
-        given = getattr(config.run, name, None)
-        source = context.get_parameter_source(name)
-        if given not in (None, (), False) and source in (ParameterSource.DEFAULT, ParameterSource.DEFAULT_MAP):
-            if name == "rules_dir" and not named:
-                raise UsageError(
-                    f"{path}: run.rules_dir names code, so it counts only in a file given with --config.",
-                    f"Call with --config {path}, or with --rules-dir.",
-                )
-            options[name] = given
-    logging.getLogger("auditor").setLevel(options.get("log_level", "warning").upper())
-    everything = packs.load(Path(folder) for folder in options.get("rules_dir", ()))
+    origins = {
+        name: f"DDBAUDIT_{_public(name).upper()}"
+        for name in options
+        if context.get_parameter_source(name) is ParameterSource.ENVIRONMENT
+    }
+    for name in configuration.given_options(root):
+        value = getattr(config.run, name)
+        if name == "rules_dir" and value and not named:
+            raise UsageError(
+                f"{path}: run.rules_dir names code, so it counts only in a file given with --config.",
+                f"Call with --config {path}, or with --rules-dir.",
+            )
+        # `collect --output` is another thing than the folder of the reports.
+        if name not in options or value in (None, ()) or (name == "output" and context.command.name == "collect"):
+            continue
+        if context.get_parameter_source(name) is ParameterSource.DEFAULT:
+            options[name] = value
+            origins[name] = f"{path}: run.{_public(name)}"
+    _set_log_level(options)
+    for name, value in sorted(options.items()):
+        log.debug("%s = %r (%s)", _public(name), value, origins.get(name, "option or default"))
+    with blaming(origins, "rules_dir"):
+        everything = packs.load(Path(folder) for folder in options.get("rules_dir", ()))
     configured = packs.configure(everything, config, root, path)
     severity = Severity[options["severity"].upper()] if options.get("severity") else None
-    rules = packs.select(configured, options.get("rule", ()), options.get("skip", ()), severity)
-    return Settings(options, config, rules)
+    with blaming(origins, "rule", "skip"):
+        rules = packs.select(
+            configured,
+            options.get("rule", ()),
+            options.get("skip", ()),
+            severity,
+            disabled=everything.keys() - configured.keys(),
+        )
+    return Settings(options, config, rules, origins)
+
+
+def _set_log_level(options: Mapping[str, Any]) -> None:
+    """Apply ``--log-level``; a command without it keeps what the environment says."""
+    if "log_level" in options:
+        logging.getLogger("auditor").setLevel(options["log_level"].upper())
+
+
+def _public(name: str) -> str:
+    """Return the name of an option's parameter as users know it: ``from`` can be no name in Python."""
+    return "from" if name == "snapshot" else name
+
+
+@contextmanager
+def blaming(origins: Mapping[str, str], *names: str) -> Iterator[None]:
+    """Add to an error about an option's value where that came from, if it is not on the command line."""
+    try:
+        yield
+    except UsageError as error:
+        places = [origins[name] for name in names if name in origins]
+        if not places:
+            raise
+        raise UsageError(f"{error.message} ({', '.join(places)})", error.hint) from None

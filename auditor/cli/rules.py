@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,8 @@ import click
 
 from auditor import packs
 from auditor import permissions as policies
-from auditor.cli.options import option, selection, settle
+from auditor.cli.audit import check_folder
+from auditor.cli.options import Text, option, selection, settle
 from auditor.config import suggest
 from auditor.errors import UsageError
 from auditor.inventory import write_atomically
@@ -29,14 +31,13 @@ def rules() -> None:
 def list_rules(context: click.Context, /, **_: Any) -> int:
     """List the selected rules: id, severity, side, practices, title."""
     chosen = settle(context).rules
-    width = max(len(rule_id) for rule_id in chosen)
-    columns = shutil.get_terminal_size((120, 24)).columns
-    for rule in chosen.values():
-        line = f"{rule.id:<{width}}  {rule.severity.label:<13}  {rule.side.value:<6}  {','.join(rule.practices):<8}  "
-        title = rule.title
-        if len(line) + len(title) > columns > len(line) + 20:
-            title = title[: columns - len(line) - 1] + "…"
-        click.echo(line + title)
+    rows = [(rule.id, rule.severity.label, rule.side.value, ",".join(rule.practices)) for rule in chosen.values()]
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    # A pipe gets whole titles, a terminal what fits into its lines.
+    room = shutil.get_terminal_size((10_000, 24)).columns - sum(widths) - 2 * len(widths)
+    for row, rule in zip(rows, chosen.values(), strict=True):
+        title = rule.title if room < 20 or len(rule.title) <= room else rule.title[: room - 1] + "…"
+        click.echo("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=True)), title]))
     return 0
 
 
@@ -58,7 +59,9 @@ def show(rule_id: str, rules_dir: tuple[str, ...]) -> int:
 
 @rules.command()
 @click.argument("rule_id", metavar="ID")
-@click.option("--output", metavar="DIR", default=".", show_default=True, help="Where rules/ and tests/ are.")
+@click.option(
+    "--output", metavar="DIR", type=Text(), default=".", show_default=True, help="Where rules/ and tests/ are."
+)
 def new(rule_id: str, output: str) -> int:
     """Write a rule and its test: rules/<domain>/<name>.py and tests/rules/<domain>/test_<name>.py.
 
@@ -79,10 +82,13 @@ def new(rule_id: str, output: str) -> int:
     for path in files:
         if path.exists():
             raise UsageError(f"{path}: there is already such a file.", "Choose another id, or remove it.")
+        check_folder(path.parent, "--output")
     for path, template in files.items():
         write_atomically(path, template.replace("RULE_ID", rule_id).replace("RULE_NAME", name).encode())
         click.echo(f"Wrote {path}")
-    click.echo(f"Try it: ddbaudit demo --rules-dir {Path(output, 'rules')} --rule {rule_id}")
+    folder = Path(output, "rules")
+    pack = "" if folder.resolve() == packs.bundled("rules").resolve() else f" --rules-dir {shlex.quote(str(folder))}"
+    click.echo(f"Try it: ddbaudit demo{pack} --rule {rule_id}")
     return 0
 
 

@@ -13,17 +13,22 @@ import msgspec
 import yaml
 
 from auditor import packs
+from auditor.cli.options import Text
 from auditor.config import Config, Level
 from auditor.errors import UsageError
 from auditor.inventory import write_atomically
 
 
 @click.command()
-@click.option("--output", metavar="FILE", default="ddbaudit.yaml", show_default=True, help="The file to write.")
+@click.option(
+    "--output", metavar="FILE", type=Text(), default="ddbaudit.yaml", show_default=True, help="The file to write."
+)
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
 def init(output: str, force: bool) -> int:
     """Write a commented ddbaudit.yaml: every setting with its default and what it does."""
     path = Path(output)
+    if path.is_dir():
+        raise UsageError(f"{path}: is a folder, and a file must be written there.", "Name a file with --output.")
     if path.exists() and not force:
         raise UsageError(f"{path}: there is already such a file.", "--force replaces it.")
     write_atomically(path, template().encode())
@@ -32,7 +37,7 @@ def init(output: str, force: bool) -> int:
 
 
 @click.command()
-@click.argument("which", type=click.Choice(["report", "config"]))
+@click.argument("which", metavar="report|config", type=click.Choice(["report", "config"]))
 def schema(which: str) -> int:
     """Print the JSON Schema of report.json or of ddbaudit.yaml."""
     if which == "report":
@@ -75,18 +80,21 @@ def config_schema() -> dict[str, Any]:
 
 
 def template() -> str:
-    """Return the text of a configuration file with every key, all commented out."""
+    """Return the text of a configuration file with every key, all commented out.
+
+    One ``# `` is taken from the lines of a block to make it count; explanations keep one of their own.
+    """
     lines = [
-        "# Settings of ddbaudit. Every line is commented out and shows the default.",
+        "# Settings of ddbaudit. Every line is commented out and shows the default: remove `# ` where you change it.",
         "# `ddbaudit schema config` prints the JSON Schema for your editor.",
         "",
     ]
     lines += [f"# {line}" if line else "" for line in _struct(Config, "")]
-    lines += ["", "# Settings of single rules: any rule can also have `severity` and `enabled: false`.", "# rules:"]
+    lines += ["", "# # Settings of single rules. Any rule can have these two.", "# rules:"]
     for rule in packs.built_in().values():
         lines.append(f"#   # {rule.title}")
         lines.append(f"#   {rule.id}:")
-        lines.append("#     enabled: true")
+        lines += ["#     enabled: true", f"#     severity: {rule.severity.label}"]
         for setting in rule.settings:
             lines.append(f"#     # {setting.help}")
             lines.append(f"#     {setting.name}: {_flow(setting.default)}")
@@ -96,11 +104,11 @@ def template() -> str:
 def _struct(cls: type[msgspec.Struct], indent: str) -> Iterator[str]:
     hints = typing.get_type_hints(cls, include_extras=True)
     defaults = cls()
-    for name in cls.__struct_fields__:
-        if name == "rules" or (cls is not Config and getattr(defaults, name) is None):
+    for field, name in zip(cls.__struct_fields__, cls.__struct_encode_fields__, strict=True):
+        if name == "rules":
             continue
-        value = getattr(defaults, name)
-        texts = [text for text in getattr(hints[name], "__metadata__", ()) if isinstance(text, str)]
+        value = getattr(defaults, field)
+        texts = [text for text in getattr(hints[field], "__metadata__", ()) if isinstance(text, str)]
         if isinstance(value, msgspec.Struct):
             if not indent:
                 yield ""

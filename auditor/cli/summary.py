@@ -119,7 +119,7 @@ def _unknown(report: Report, console: Console) -> None:
     for cause in causes(unknown):
         reason = REASONS.get(cause.reason, cause.reason)
         about = f"{reason}: {cause.action}" if cause.action else reason
-        table.add_row(f"{cause.findings:,}", plain(f"{about} ({', '.join(cause.rules)})"))
+        table.add_row(f"{cause.findings:,}", Text(plain(f"{about} ({', '.join(cause.rules)})")))
     console.print(table)
 
 

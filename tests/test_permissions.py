@@ -1,0 +1,87 @@
+"""The least policy: exactly the calls behind the chosen rules, within IAM's limits, and never an item."""
+
+import fnmatch
+import json
+import re
+
+import botocore.session
+import pytest
+
+from auditor import packs, permissions
+from auditor.rule_api import Rule
+
+RULES = packs.built_in()
+#: AWS's limit of a managed policy, white space not counted (IAM and STS quotas).
+LIMIT = 6144
+#: The operations of DynamoDB that read or change items, as IAM names them.
+ITEMS = [
+    *("GetItem", "BatchGetItem", "Query", "Scan", "PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"),
+    *("GetRecords", "PartiQLSelect", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"),
+]
+
+
+def allowed(*rules: Rule) -> set[str]:
+    return {
+        action
+        for statement in permissions.policy(rules)["Statement"]
+        if statement["Effect"] == "Allow"
+        for action in statement["Action"]
+    }
+
+
+def test_one_rule_needs_its_own_calls_and_those_that_find_the_regions() -> None:
+    assert allowed(RULES["table-pitr"]) == {
+        *("account:ListRegions", "ec2:DescribeRegions", "tag:GetResources"),
+        *("dynamodb:DescribeContinuousBackups", "dynamodb:DescribeTable"),
+        *("dynamodb:ListTables", "dynamodb:ListTagsOfResource"),
+    }
+
+
+@pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
+def test_each_rules_policy_is_part_of_the_whole_and_says_what_is_called(rule: Rule) -> None:
+    own = allowed(rule)
+    assert set(permissions.operations([rule])) <= own
+    assert own == {*permissions.SETUP, *permissions.operations([rule])}
+    assert own <= allowed(*RULES.values())
+
+
+def test_the_policy_of_all_rules_is_a_policy_that_iam_takes() -> None:
+    document = permissions.policy(RULES.values())
+    assert document["Version"] == "2012-10-17"
+    assert len(re.sub(r"\s", "", json.dumps(document))) <= LIMIT
+    sids = [statement["Sid"] for statement in document["Statement"]]
+    assert len(set(sids)) == len(sids)
+    for statement in document["Statement"]:
+        assert set(statement) == {"Sid", "Effect", "Action", "Resource"}
+        assert re.fullmatch(r"[A-Za-z0-9]+", statement["Sid"])
+        assert statement["Action"] == sorted(set(statement["Action"]))
+        assert all(re.fullmatch(r"[a-z0-9-]+:[A-Za-z]+\*?", action) for action in statement["Action"])
+
+
+def test_no_statement_allows_a_wildcard_or_anything_that_writes() -> None:
+    for action in allowed(*RULES.values()):
+        assert re.fullmatch(r"[a-z0-9-]+:(Describe|List|Get|BatchGet|Lookup)[A-Za-z]+", action), action
+
+
+@pytest.mark.parametrize("operation", ITEMS)
+def test_items_are_denied_and_never_allowed(operation: str) -> None:
+    action = f"dynamodb:{operation}"
+    (deny,) = [one for one in permissions.policy(RULES.values())["Statement"] if one["Effect"] == "Deny"]
+    assert any(fnmatch.fnmatchcase(action, pattern) for pattern in deny["Action"])
+    assert deny["Resource"] == "*"
+    assert not any(fnmatch.fnmatchcase(action, pattern) for pattern in allowed(*RULES.values()))
+
+
+def test_the_denied_actions_deny_nothing_that_is_allowed() -> None:
+    for pattern in permissions.ITEM_ACTIONS:
+        assert not fnmatch.filter(allowed(*RULES.values()), pattern)
+
+
+def test_every_operation_of_the_data_plane_that_botocore_knows_is_denied() -> None:
+    session = botocore.session.Session()
+    names = set(session.get_service_model("dynamodb").operation_names)
+    data = {name for name in names if re.search(r"Item|^Query$|^Scan$", name)}
+    # IAM authorises transactions and statements by the actions of what is in them.
+    named = {name for name in data if not name.startswith(("Transact",))}
+    for name in named:
+        assert any(fnmatch.fnmatchcase(f"dynamodb:{name}", pattern) for pattern in permissions.ITEM_ACTIONS), name
