@@ -328,10 +328,13 @@ def test_wrong_credentials_end_the_run_before_it_begins(serve: Serve, ddbaudit: 
 def silent(serve: Serve) -> Iterator[tuple[Server, threading.Event]]:
     """Yield a server that never answers what is asked about one of two tables, and an event: it was asked."""
     server = serve()
-    asked, over = threading.Event(), threading.Event()
+    other, asked, over = threading.Event(), threading.Event(), threading.Event()
 
     def hang(call: Call, _environ: Any) -> Response | None:
+        if '"answered"' in call.body:
+            other.set()
         if '"silent"' in call.body:
+            other.wait(60)  # what is not even begun when the interrupt comes is never asked
             asked.set()
             over.wait(300)
         return None
