@@ -152,7 +152,7 @@ class Problem(Struct, frozen=True):
 
 def suggest(word: str, choices: list[str] | tuple[str, ...]) -> str:
     """Return `` Did you mean "x"?`` for the nearest choice, or an empty text."""
-    near = difflib.get_close_matches(word, choices, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(word.lower(), choices, n=1, cutoff=0.5)
     return f' Did you mean "{near[0]}"?' if near else ""
 
 

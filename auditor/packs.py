@@ -64,7 +64,7 @@ def load(folders: Iterable[Path] = ()) -> Rules:
             ) from None
         paths = [Path(path) for path in getattr(module, "__path__", [])]
         _add(rules, _collect([(module.__name__, path) for path in paths]))
-    for folder in folders:
+    for folder in {folder.resolve(): folder for folder in folders}.values():
         _add(rules, read_folder(folder))
     return dict(sorted(rules.items()))
 

@@ -140,4 +140,5 @@ def test_allowed_regions_are_globs(patterns: tuple[str, ...], region: str, allow
 
 def test_only_what_is_near_is_suggested() -> None:
     assert suggest("tabel-pitr", ["table-pitr", "kms-key-usable"]) == ' Did you mean "table-pitr"?'
+    assert suggest("EU-WEST-1", ["eu-west-1"]) == ' Did you mean "eu-west-1"?'
     assert suggest("zzz", ["table-pitr"]) == ""

@@ -110,6 +110,12 @@ def test_an_id_that_is_taken_is_refused_with_both_files(tmp_path: Path) -> None:
         packs.read_folder(twice)
 
 
+def test_a_folder_that_is_named_twice_counts_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = pack(tmp_path, table_x=RULE)
+    monkeypatch.chdir(tmp_path)
+    assert "table-x" in packs.load([folder, Path("pack"), folder])
+
+
 def test_rules_of_installed_packs_and_folders_join_the_built_in_ones(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -114,7 +114,9 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _end(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
+        if isinstance(error, SystemExit) and error.code == 1:
+            raise  # what click and rich make of a broken pipe
         logging.getLogger(__name__).debug("internal error", exc_info=True)
         text = " ".join(str(error).split())
         return _end(

@@ -244,6 +244,18 @@ def test_an_internal_error_is_one_line_and_its_traceback_only_in_the_log(
         assert loud.last == "ddbaudit: exit 1"
 
 
+def test_a_rule_that_ends_the_process_is_a_defect_and_no_silent_success(
+    ddbaudit: Command, snapshot: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def leave(*_: object, **__: object) -> None:
+        sys.exit(0)
+
+    monkeypatch.setattr(engine, "audit", leave)
+    outcome = ddbaudit("run", "--from", snapshot)
+    assert (outcome.code, outcome.last) == (1, "ddbaudit: exit 1")
+    assert "internal error: SystemExit: 0" in outcome.err
+
+
 def test_a_message_in_the_log_starts_no_command_of_its_own(ddbaudit: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     def load_and_warn(_: object) -> packs.Rules:
         logging.getLogger("auditor.sources").warning("%s", "odd\n::error::owned\x1b[2J")
