@@ -13,8 +13,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from auditor.config import Config
-from auditor.facts import Environment, Gap, Reason, RegionUse, Sensitivity, Tags
-from auditor.facts.base import DERIVED, RAW, Signature, about, listers, raw_closure, subject
+from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sensitivity, Tags
+from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
@@ -110,6 +110,7 @@ class Resolver:
             if fact_type in RAW:
                 held = self.inventory.facts.get(fact_type, {})
                 found = {resource: held[resource] for resource in resources if resource in held}
+                found |= {one: VANISHED for one in self.inventory.vanished if isinstance(one, kind)}
             else:
                 found = {resource: self.get(fact_type, resource) for resource in resources}
             self._across[fact_type, kind] = found
@@ -161,14 +162,14 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
         tuple(sorted(shown)),
         tags,
         errors,
-        complete and bool(inventory.scopes),
+        complete and any(scope.regions for scope in inventory.scopes),
     )
 
 
 def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
     inventory = resolver.inventory
     in_use_only = any(RAW[fact_type].in_use_only for fact_type, _ in raw_closure([rule.signature]))
-    listing_gaps = dict(_listing_gaps(rule, inventory))
+    listing_gaps = dict(_listing_gaps(rule, resolver))
     for kind in rule.signature.kinds:
         for resource in inventory.of_kind(kind):
             if not inventory.in_scope(resource):
@@ -194,8 +195,9 @@ def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
         yield from _findings(rule, resource, [unknown(gap)], resolver)
 
 
-def _listing_gaps(rule: Rule, inventory: Inventory) -> Iterator[tuple[Resource, Gap]]:
-    """Yield the resources below which a rule's resources could not be listed, each with why."""
+def _listing_gaps(rule: Rule, resolver: Resolver) -> Iterator[tuple[Resource, Gap]]:
+    """Yield the resources below which a rule's resources could not be, or were not, listed, each with why."""
+    inventory = resolver.inventory
     todo, seen = list(rule.signature.kinds), set[type[Resource]]()
     while todo:
         kind = todo.pop()
@@ -203,10 +205,22 @@ def _listing_gaps(rule: Rule, inventory: Inventory) -> Iterator[tuple[Resource, 
             continue
         seen.add(kind)
         for lister in listers(kind):
-            for resource, value in inventory.facts.get(lister, {}).items():
-                if isinstance(value, Gap) and inventory.in_scope(resource) and resource not in inventory.vanished:
-                    yield resource, value
+            for resource in (one for above in about(lister) for one in inventory.of_kind(above)):
+                if inventory.in_scope(resource) and _is_owed(lister, resource, resolver):
+                    value = resolver.get(lister, resource)
+                    if isinstance(value, Gap):
+                        yield resource, value
             todo += about(lister)
+
+
+def _is_owed(lister: type, resource: Resource, resolver: Resolver) -> bool:
+    """Tell whether a listing must be there: the scopes name the regions, and some are for regions in use only."""
+    if resource in resolver.inventory.facts.get(lister, {}):
+        return True
+    if lister is RegionScope:
+        return False
+    use = resolver.get(RegionUse, resource) if RAW[lister].in_use_only else None
+    return use is None or (isinstance(use, RegionUse) and use.in_use)
 
 
 def _verdicts(rule: Rule, resource: Resource, resolver: Resolver) -> Iterable[Verdict]:

@@ -20,6 +20,7 @@ from auditor.facts import (
     Tags,
     derive,
 )
+from auditor.facts.base import VANISHED
 from auditor.resources import DaxCluster, Region, Table
 
 CURRENT_VERSION, LEGACY_VERSION = "2019.11.21", "2017.11.29"
@@ -107,7 +108,7 @@ def replication_group(
             tags=tags.get(member, missing),
         )
         for member, status in statuses.items()
-        if status != "DELETING" or member == table
+        if member == table or (status != "DELETING" and all_settings.get(member) is not VANISHED)
     ]
     if len(members) < 2:
         return ReplicationGroup((), version)

@@ -67,6 +67,9 @@ class FactInfo:
         return tuple(one for one in self.operations if one.partition(":")[0] not in others)
 
 
+#: What stands in a ``Mapping[Kind, Fact | Gap]`` for a resource that was deleted during the audit.
+VANISHED = Gap(Reason.PARTIAL_DATA, "It was deleted during the audit.")
+
 #: Raw facts. Each is collected by a source.
 RAW: dict[type, FactInfo] = {}
 

@@ -103,6 +103,10 @@ def table_replica_parity(
         return failed(" ".join(said), severity=None if grave else Severity.MEDIUM, **evidence)
     if group.version == "2017.11.29":
         return failed("The global table is of the legacy version 2017.11.29.", severity=Severity.LOW, **evidence)
+    if all(replica.table != table for replica in settings.replicas):
+        # Only a sibling then says whether the replication to this member is broken.
+        hidden = [member.settings for member in group.members if isinstance(member.settings, Gap)]
+        gaps += [gap for gap in hidden if gap.action is not None]
     if gaps:
         return unknown(gaps[0], **evidence)
     return passed("The replica is protected like its siblings.", **evidence)

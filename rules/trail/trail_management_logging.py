@@ -63,7 +63,7 @@ def trail_management_logging(
     records DynamoDB's writes the failure is high; with one that falls short it is medium, or low when only the KMS key
     is missing. Shadow copies in other regions are the same trail, asked at home. CloudTrail's 90 days of event history
     are no trail. A member account may not be able to read an organisation trail: then the answer is unknown, unless
-    another trail passes, or what is known of it falls short already; such a failure is as mild as it may turn out.
+    another trail passes, or what is known of it falls short already; such a failure is as grave as it may turn out.
     Regions without tables and clusters are not judged.
 
     With `accept_lake`, an event data store of CloudTrail Lake serves as a trail does: its status must be ENABLED, and
@@ -100,11 +100,14 @@ def trail_management_logging(
     if not possible:
         message = f"No {noun} that is logging records DynamoDB's management events here."
         return failed(message if judged else f"No {noun} reaches this region.", **evidence)
-    best = min(possible, key=_shortfall)
+    # One of which not all is known may be no trail at all: a missing answer must not make the failure milder.
+    proved = [verdict for verdict in possible if verdict.records and verdict.gap is None]
+    best = min(proved or possible, key=_shortfall)
     if best.shortcomings:
         message = f"The best {_kind(best)}, {_name(best)}, falls short: {' '.join(best.shortcomings)}"
-        return failed(message, severity=Severity.MEDIUM, **evidence)
-    return failed(f"The trail {_name(best)} has no KMS key of its own.", severity=Severity.LOW, **evidence)
+        return failed(message, severity=Severity.MEDIUM if proved else None, **evidence)
+    message = f"The trail {_name(best)} has no KMS key of its own."
+    return failed(message, severity=Severity.LOW if proved else None, **evidence)
 
 
 def _shortfall(verdict: TrailVerdict | StoreVerdict) -> int:

@@ -57,7 +57,7 @@ def read_cluster(description: Mapping[str, Any]) -> DaxSettings:
 def cluster_tags(aws: Aws, cluster: DaxCluster) -> Yield:
     """Yield the tags of a cluster; the operation wants its ARN, not its name."""
     values: dict[str, str] = {}
-    for page in aws.pages("dax:ListTags", ResourceName=cluster.arn):
+    for page in aws.pages("dax:ListTags", gone=("ClusterNotFoundFault",), ResourceName=cluster.arn):
         values |= {tag["Key"]: tag.get("Value", "") for tag in page.get("Tags", [])}
     yield cluster, Tags(values)
 

@@ -118,6 +118,8 @@ def tags_of_all_tables(aws: Aws, region: Region, listing: TableNames | Gap) -> Y
             if entry["ResourceARN"].partition(":table/")[2].count("/") == 0:
                 table = Table.from_arn(entry["ResourceARN"])
                 tagged[table] = {tag["Key"]: tag["Value"] for tag in entry.get("Tags", [])}
+                if isinstance(listing, Gap):
+                    yield table, None  # stays known should a later page fail
     tables = list(tagged) if isinstance(listing, Gap) else list(listing.tables)
     for table in tables:
         yield table, Tags(tagged.get(table, {}))

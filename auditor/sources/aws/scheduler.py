@@ -20,10 +20,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from auditor.facts import DaxClusterNames, Gap, Reason, TableNames
+from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
 from auditor.facts.base import RAW
 from auditor.inventory import CallError, Inventory
-from auditor.resources import Account, Region, Resource, account_of, region_of
+from auditor.resources import Account, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
 from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
@@ -179,8 +179,15 @@ class Collection:
 
         Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
         """
+        if isinstance(resource, Table) and resource.account not in self._accesses:
+            return  # asked by name, this account would answer for a table of its own
         access = self._accesses.get(account_of(resource), access)
         self._finders.setdefault(resource, access)
+        region = region_of(resource)
+        if isinstance(resource, Vpc | Subnet) and region is not None and self._inventory.in_scope(region):
+            # Its routes decide for the workloads of whoever shares it, though its owner may have no tables.
+            for collector in self._in_use:
+                self._ask(collector, access, region)
         for fact_type, collector in self._by_kind.get(type(resource), ()):
             if not self._waits_for_bulk(fact_type, resource):
                 self._ask(collector, access, resource)
@@ -282,7 +289,9 @@ class Collection:
             self._inventory.vanished.add(task.resource)
             return
         region = region_of(task.resource)
-        if fact_type is TableNames and region is not None and is_disabled_region(stopped.code):
+        scope = self._inventory.facts.get(RegionScope, {}).get(task.access.account)
+        listed = isinstance(scope, RegionScope) and not scope.chosen  # AWS has just said that it is enabled
+        if fact_type is TableNames and region is not None and is_disabled_region(stopped.code) and not listed:
             log.info("%s is not enabled in account %s", region.name, account)
             self._inventory.vanished.add(region)
         if task.collector.after is not None:

@@ -201,7 +201,7 @@ class Aws:
         method = getattr(client, botocore.xform_name(name))
         return self._guarded(operation, lambda: method(**params), absent, gone)
 
-    def pages(self, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+    def pages(self, operation: str, *, gone: tuple[str, ...] = (), **params: Any) -> Iterator[Mapping[str, Any]]:
         """Yield the pages of a listing through boto3's paginator.
 
         Raises:
@@ -211,7 +211,7 @@ class Aws:
         client = self.access.client(service, self.region)
         pages = iter(client.get_paginator(botocore.xform_name(name)).paginate(**params))
         while True:
-            page = self._guarded(operation, lambda: next(pages, None), (), ())
+            page = self._guarded(operation, lambda: next(pages, None), (), gone)
             if page is None:
                 return
             yield page

@@ -67,9 +67,11 @@ UNREAD_PARTIAL = trail("unread-partial", records=None, gap=DENIED, short=WRITES_
         ((OFF, UNREAD), Status.UNKNOWN, None),
         ((PARTIAL, KEYLESS, UNREAD), Status.UNKNOWN, None),
         ((UNREAD, COMPLETE), Status.PASS, None),
-        ((UNREAD_KEYLESS,), Status.FAIL, Severity.LOW),
-        ((UNREAD_PARTIAL,), Status.FAIL, Severity.MEDIUM),
-        ((UNREAD_KEYLESS, UNREAD_PARTIAL, OFF), Status.FAIL, Severity.LOW),
+        ((UNREAD_KEYLESS,), Status.FAIL, None),
+        ((UNREAD_PARTIAL,), Status.FAIL, None),
+        ((UNREAD_KEYLESS, UNREAD_PARTIAL, OFF), Status.FAIL, None),
+        ((UNREAD_KEYLESS, PARTIAL), Status.FAIL, Severity.MEDIUM),
+        ((UNREAD_PARTIAL, KEYLESS), Status.FAIL, Severity.LOW),
         ((trail(records=None),), Status.UNKNOWN, None),
         ((trail(gap=DENIED),), Status.UNKNOWN, None),
     ],
@@ -136,7 +138,7 @@ UNREAD_STORE = StoreVerdict(STORE_ARN, None, None, (), UNLISTED)
         ((KEYLESS,), (), (UNLISTED,), Status.UNKNOWN, None),
         ((PARTIAL,), (UNREAD_STORE,), (), Status.UNKNOWN, None),
         ((), (PART,), (UNASKED,), Status.UNKNOWN, None),
-        ((), (store(records=None, short=WRITES_ONLY, gap=UNASKED),), (), Status.FAIL, Severity.MEDIUM),
+        ((), (store(records=None, short=WRITES_ONLY, gap=UNASKED),), (), Status.FAIL, None),
     ],
 )
 def test_an_accepted_store_stands_in_for_a_trail(
