@@ -23,7 +23,7 @@ from auditor.facts import (
     Tags,
     VpcEndpoints,
 )
-from auditor.facts.base import SignatureError
+from auditor.facts.base import VANISHED, SignatureError
 from auditor.inventory import Caller, CallError, Inventory, Scope
 from auditor.report import RunInfo, exit_line
 from auditor.resources import Account, Key, Region, Resource, Subnet, Table
@@ -444,3 +444,15 @@ def test_collection_time_is_a_fact_like_any_other() -> None:
     made.put(ACCOUNT, CollectionTime(moment))
     everywhere: list[Resource] = [HERE, ORDERS, KEY]
     assert all(Resolver(made, Config()).get(CollectionTime, one) == CollectionTime(moment) for one in everywhere)
+
+
+def test_an_account_without_any_region_is_not_complete() -> None:
+    made = Inventory(Caller("111122223333", "arn"), (Scope(ACCOUNT, "shop", ()),))
+    assert not judge(made, loaded(table_protected), Config()).complete
+
+
+def test_what_was_deleted_during_the_audit_is_told_from_what_is_not_part_of_it() -> None:
+    gone = Table(HERE, "gone")
+    made = with_tables(inventory(), gone)
+    made.vanished.add(gone)
+    assert Resolver(made, Config()).across(TableSettings, Table)[gone] is VANISHED

@@ -81,15 +81,23 @@ def test_a_region_that_a_snapshot_does_not_hold_is_refused_with_those_it_holds(d
     assert "eu-central-1, eu-west-1" in run.stderr
 
 
-def test_more_rules_than_a_snapshot_was_made_for_are_unknown(serve: Serve, direct: Run, ddbaudit: Runner) -> None:
+@pytest.mark.parametrize(
+    ("made_for", "asked"),
+    [
+        ("table-required-tags", ["table-pitr", "kms-key-usable", "network-vpc-endpoint", "network-subnet-path"]),
+        ("table-deletion-protection", ["dax-vpc-placement", "dax-encryption-at-rest"]),
+    ],
+)
+def test_more_rules_than_a_snapshot_was_made_for_are_unknown(
+    serve: Serve, ddbaudit: Runner, made_for: str, asked: list[str]
+) -> None:
     server = serve()
-    made = ddbaudit(
-        "run", "--region", "eu-west-1", "--rule", "table-required-tags", "--save-snapshot", "few.json", server=server
-    )
-    run = ddbaudit("run", "--from", str(made.folder / "few.json"), "--rule", "table-pitr")
-    assert run.verdicts("table-pitr") == {"orders eu-west-1": "unknown"}
-    assert {one["reason"] for one in run.report["findings"]} == {"partial_data"}
-    assert run.code == 4
+    made = ddbaudit("run", "--region", "eu-west-1", "--rule", made_for, "--save-snapshot", "few.json", server=server)
+    for rule in asked:
+        run = ddbaudit("run", "--from", str(made.folder / "few.json"), "--rule", rule)
+        assert set(run.verdicts(rule).values()) == {"unknown"}
+        assert {one["reason"] for one in run.report["findings"]} == {"partial_data"}
+        assert run.code == 4
 
 
 @pytest.mark.parametrize("data", [b"", b"{}", b"\x1f\x8b\x08truncated", b'{"schema": "urn:other"}', b"\xff\xfe"])

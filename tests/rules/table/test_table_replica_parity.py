@@ -115,6 +115,14 @@ def test_broken_replication_fails_whoever_reports_it(status: str) -> None:
     assert ask(member(WEST), listing, member(EAST)).status is Status.PASS
 
 
+def test_a_member_that_only_an_unreadable_sibling_could_call_broken_is_unknown() -> None:
+    denied = Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:DescribeTable")
+    hidden = replace(unread(EAST), settings=denied)
+    assert ask(member(TABLE), hidden).missing_permission == "dynamodb:DescribeTable"
+    listed = member(TABLE, replicas=(Replica(TABLE, "ACTIVE"),))
+    assert ask(listed, hidden).status is ask(listed, unread(EAST)).status
+
+
 def test_a_foreign_replica_without_authorisation_fails_although_it_cannot_be_read() -> None:
     own = member(TABLE, replicas=(Replica(FOREIGN, "REPLICATION_NOT_AUTHORIZED"),))
     assert ask(own, unread(FOREIGN)).status is Status.FAIL

@@ -26,7 +26,7 @@ from auditor.facts import (
     VpcEndpoints,
 )
 from auditor.inventory import Inventory
-from auditor.resources import Key, Region, Table
+from auditor.resources import Account, DaxCluster, Key, Region, Table
 from auditor.sources.aws.session import Access
 from tests.sources.aws.conftest import ACCOUNT, Gather, create_table
 
@@ -293,6 +293,46 @@ def test_a_region_that_the_account_has_not_enabled_is_noted_and_skipped(gather: 
     inventory = gather(PROTECTION, regions=("eu-west-1", "us-east-1"))
     assert inventory.of_kind(Region) == [THERE]
     assert [error.code for error in inventory.errors] == ["UnrecognizedClientException"]
+
+
+def test_a_region_that_aws_just_called_enabled_is_a_gap_when_it_refuses_the_credentials(
+    gather: Gather, access: Access
+) -> None:
+    deny(access, "dynamodb:ListTables", "UnrecognizedClientException", when=lambda request: "eu-west-1" in request.url)
+    inventory = gather(PROTECTION, regions=())
+    assert HERE in inventory.of_kind(Region)
+    assert isinstance(inventory.facts[TableNames][HERE], Gap)
+
+
+def test_a_replica_of_an_account_without_credentials_is_not_taken_for_the_own_table_of_that_name(
+    gather: Gather, access: Access
+) -> None:
+    create_table("orders")
+    create_table("orders", region="us-east-1")
+    foreign = Table(Region(Account("444455556666"), "us-east-1"), "orders")
+
+    def replicate(parsed: dict[str, Any], **_: Any) -> None:
+        replica = {"RegionName": "us-east-1", "ReplicaArn": foreign.arn, "ReplicaStatus": "ACTIVE"}
+        parsed["Table"]["Replicas"] = [replica]
+
+    access.client("dynamodb", "eu-west-1").meta.events.register("after-call.dynamodb.DescribeTable", replicate)
+    inventory = gather("table-replica-parity", regions=("eu-west-1", "us-east-1"))
+    assert foreign in inventory.of_kind(Table)
+    assert foreign not in inventory.facts[TableSettings]
+    assert access.calls["dynamodb:DescribeTable"] == 2
+    assert "DescribeTable" not in {error.operation for error in inventory.errors}
+
+
+def test_a_cluster_deleted_before_its_tags_are_read_is_noted_and_dropped(gather: Gather, access: Access) -> None:
+    create_table("orders")
+    dax = boto3.client("dax", region_name="eu-west-1")
+    dax.create_cluster(
+        ClusterName="cache", NodeType="dax.r5.large", ReplicationFactor=1, IamRoleArn="arn:aws:iam::123456789012:role/d"
+    )
+    deny(access, "dax:ListTags", "ClusterNotFoundFault")
+    inventory = gather("table-required-tags")
+    assert inventory.of_kind(DaxCluster) == []
+    assert [(error.operation, error.code) for error in inventory.errors] == [("ListTags", "ClusterNotFoundFault")]
 
 
 def test_when_every_region_looks_disabled_nothing_was_found_out(gather: Gather, access: Access) -> None:
