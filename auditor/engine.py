@@ -229,7 +229,7 @@ def _verdicts(rule: Rule, resource: Resource, resolver: Resolver) -> Iterable[Ve
         if gap is not None:
             return [unknown(gap)]
         return rule.judge(resource, arguments)
-    except Exception as error:  # a broken rule spoils its own verdict, not the run
+    except (Exception, SystemExit) as error:  # a broken rule spoils its own verdict, not the run
         log.debug("rule %s failed on %s", rule.id, resource.arn, exc_info=True)
         text = f"The rule itself failed: {type(error).__name__}: {error}"
         return [unknown(text, reason=Reason.RULE_ERROR)]

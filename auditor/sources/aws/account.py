@@ -73,6 +73,10 @@ def check_regions(names: list[str]) -> None:
     """
     known = known_regions()
     for name in names:
+        if "," in name:
+            raise UsageError(
+                f'"{name}" is not one AWS region.', "Repeat the option: --region eu-west-1 --region us-east-1."
+            )
         if name not in known:
             raise UsageError(f'"{name}" is not an AWS region.{suggest(name, list(known))}', "Example: eu-west-1.")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import threading
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -286,6 +287,7 @@ def open_session(profile: str | None) -> boto3.Session:
     try:
         return boto3.Session(profile_name=profile)
     except botocore.exceptions.ProfileNotFound:
+        profile = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
         names = botocore.session.Session().available_profiles
         known = f"Known profiles: {', '.join(sorted(names))}." if names else "No profile is configured yet."
         raise CredentialsError(

@@ -7,10 +7,11 @@ import botocore.exceptions
 import pytest
 from botocore.awsrequest import AWSResponse
 
-from auditor.errors import CredentialsError
+from auditor.errors import CredentialsError, UsageError
 from auditor.facts import Reason
 from auditor.facts.base import RAW
 from auditor.sources.aws import session as module
+from auditor.sources.aws.account import check_regions
 from auditor.sources.aws.collector import BULK, COLLECTORS
 from auditor.sources.aws.session import (
     Access,
@@ -226,3 +227,15 @@ def test_missing_credentials_come_with_the_command_that_helps(
     with pytest.raises(CredentialsError) as error:
         identify(session, "audit")
     assert words in error.value.hint
+
+
+def test_the_profile_of_the_environment_is_named_when_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AWS_PROFILE", "nope")
+    with pytest.raises(CredentialsError, match='no AWS profile "nope"'):
+        open_session(None)
+
+
+def test_regions_with_commas_between_are_told_how_to_be_named() -> None:
+    with pytest.raises(UsageError) as caught:
+        check_regions(["eu-west-1,us-east-1"])
+    assert "--region eu-west-1 --region us-east-1" in caught.value.hint
