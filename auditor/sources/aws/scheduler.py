@@ -117,7 +117,8 @@ class Collection:
         self._delayed: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
         self._ready: queue.SimpleQueue[_Task | None] = queue.SimpleQueue()
-        self._results: queue.SimpleQueue[_Outcome] = queue.SimpleQueue()
+        self._outcomes: collections.deque[_Outcome] = collections.deque()
+        self._news: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._open = 0
         self._done = 0
 
@@ -132,10 +133,12 @@ class Collection:
             while self._open or self._delayed:
                 self._release_delayed()
                 try:
-                    outcome = self._results.get(timeout=self._patience())
+                    self._news.get(timeout=self._patience())
                 except queue.Empty:
                     continue
-                self._finish(outcome)
+                # It is taken off only then: an interrupt in the middle must not lose what AWS answered.
+                self._finish(self._outcomes[0])
+                self._outcomes.popleft()
         except KeyboardInterrupt:
             self._inventory.interrupted = True
             self._await_running(time.monotonic() + GRACE)
@@ -148,16 +151,21 @@ class Collection:
     def _serve(self) -> None:
         """Work off tasks in a thread until there is a None."""
         while (task := self._ready.get()) is not None:
-            self._results.put(self._work(task))
+            self._outcomes.append(self._work(task))
+            self._news.put(None)
 
     def _await_running(self, until: float) -> None:
         """Keep what the calls in flight still bring, without asking for anything more."""
         running = sum(lane.running for lane in self._lanes.values()) - self._cancel_waiting()
+        running += bool(self._outcomes)  # the one that the interrupt struck may have been counted off already
         while running > 0 and (left := until - time.monotonic()) > 0:
-            with contextlib.suppress(queue.Empty):
-                for resource, value in self._results.get(timeout=left).facts:
+            while self._outcomes:
+                for resource, value in self._outcomes.popleft().facts:
                     self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
                 running -= 1
+            if running > 0:
+                with contextlib.suppress(queue.Empty):
+                    self._news.get(timeout=left)
 
     def _cancel_waiting(self) -> int:
         """Drop what no thread has begun and return how much that was."""

@@ -6,6 +6,7 @@ from typing import Any
 
 import boto3
 import botocore.exceptions
+import pytest
 from botocore.awsrequest import AWSResponse
 from moto.dynamodb.models import dynamodb_backends
 
@@ -26,7 +27,7 @@ from auditor.facts import (
     VpcEndpoints,
 )
 from auditor.inventory import Inventory
-from auditor.resources import Account, DaxCluster, Key, Region, Table
+from auditor.resources import Account, DaxCluster, Key, Region, Resource, Table
 from auditor.sources.aws.session import Access
 from tests.sources.aws.conftest import ACCOUNT, Gather, create_table
 
@@ -192,6 +193,24 @@ def test_when_one_call_is_refused_through_all_waits_the_others_of_its_operation_
     assert len(facts) == 60
     assert all(isinstance(one, Gap) and one.reason is Reason.THROTTLED for one in facts.values())
     assert len(met) < 60 * 6 / 2
+
+
+def test_an_interrupt_in_the_middle_of_an_answer_does_not_lose_it(
+    gather: Gather, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create_table("orders")
+    put, struck = Inventory.put, list[bool]()
+
+    def interrupted(self: Inventory, resource: Resource, value: Any) -> list[Resource]:
+        if isinstance(value, TableSettings) and not struck:
+            struck.append(True)
+            raise KeyboardInterrupt
+        return put(self, resource, value)
+
+    monkeypatch.setattr(Inventory, "put", interrupted)
+    inventory = gather(PROTECTION)
+    assert inventory.interrupted
+    assert held(inventory, TableSettings)["orders"].status == "ACTIVE"
 
 
 def test_a_long_message_is_cut(gather: Gather, access: Access) -> None:
