@@ -17,7 +17,7 @@ import msgspec
 
 from auditor.errors import UsageError
 from auditor.facts.base import RAW, Gap
-from auditor.resources import Account, Region, Resource, Table, account_of, parse, region_of
+from auditor.resources import Account, Region, Resource, Stream, Table, account_of, parse, region_of
 
 SCHEMA = "urn:ddbaudit:schema:snapshot-1"
 
@@ -143,7 +143,7 @@ class Inventory:
             return account_of(resource) in self._accounts
         if region in self._regions:
             return True
-        if isinstance(resource, Table | Region):
+        if isinstance(resource, Table | Stream | Region):
             return False
         return account_of(resource) not in self._accounts and region.name in self._region_names
 

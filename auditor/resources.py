@@ -224,6 +224,26 @@ class Subnet(RegionalResource):
     path = "subnet"
 
 
+class VpcEndpoint(RegionalResource):
+    """A VPC endpoint."""
+
+    __slots__ = ()
+    cfn_type = "AWS::EC2::VPCEndpoint"
+    noun = "VPC endpoint"
+    service = "ec2"
+    path = "vpc-endpoint"
+
+
+class IdentityPool(RegionalResource):
+    """A Cognito identity pool; its name is its id, such as ``eu-west-1:0a1b…``."""
+
+    __slots__ = ()
+    cfn_type = "AWS::Cognito::IdentityPool"
+    noun = "identity pool"
+    service = "cognito-identity"
+    path = "identitypool"
+
+
 class Trail(RegionalResource):
     """A CloudTrail trail, in its home region; its account may be the organisation's management account."""
 
@@ -234,7 +254,121 @@ class Trail(RegionalResource):
     path = "trail"
 
 
-KINDS: tuple[type[Resource], ...] = (Account, Region, Table, DaxCluster, Key, Vpc, Subnet, Trail)
+@dataclass(frozen=True, slots=True, order=False)
+class Stream(Resource):
+    """The stream of a table; its label is a time, such as ``2026-01-31T09:30:00.000``."""
+
+    table: Table
+    name: str
+    cfn_type: ClassVar[str] = "AWS::DynamoDB::Stream"
+    noun: ClassVar[str] = "stream"
+    service: ClassVar[str] = "dynamodb"
+    above: ClassVar[tuple[type[Resource], ...]] = (Table, Region, Account)
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:dynamodb:eu-west-1:111122223333:table/orders/stream/2026-01-31T09:30:00.000``."""
+        return f"{self.table.arn}/stream/{self.name}"
+
+    @property
+    def parent(self) -> Resource | None:
+        """The table."""
+        return self.table
+
+    @property
+    def label(self) -> str:
+        """The table's name and the stream's label."""
+        return f"{self.table.name}/stream/{self.name}"
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse the ARN of a stream."""
+        table, slash, name = arn.partition("/stream/")
+        if not slash or not name:
+            raise ValueError(f"not a stream: {arn!r}")
+        return cls(Table.from_arn(table), name)
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class IamResource(Resource):
+    """What IAM holds in an account: users, groups and roles, each with its path and name."""
+
+    account: Account
+    path_and_name: str
+    above: ClassVar[tuple[type[Resource], ...]] = (Account,)
+    prefix: ClassVar[str]
+
+    @property
+    def name(self) -> str:
+        """The name, which is unique in the account."""
+        return self.path_and_name.rpartition("/")[2]
+
+    @property
+    def path(self) -> str:
+        """The path, which begins and ends with a slash."""
+        return f"/{self.path_and_name.rpartition('/')[0]}/".replace("//", "/")
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:iam::111122223333:role/service/orders-api``."""
+        return f"arn:{self.account.partition}:iam::{self.account.id}:{self.prefix}/{self.path_and_name}"
+
+    @property
+    def parent(self) -> Resource | None:
+        """The account."""
+        return self.account
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse an ARN of this kind."""
+        partition, service, _, account, rest = _split(arn)
+        prefix, slash, name = rest.partition("/")
+        if (service, prefix) != ("iam", cls.prefix) or not slash or not name:
+            raise ValueError(f"not a {cls.noun}: {arn!r}")
+        return cls(Account(account, partition), name)
+
+
+class User(IamResource):
+    """An IAM user."""
+
+    __slots__ = ()
+    cfn_type = "AWS::IAM::User"
+    noun = "IAM user"
+    prefix = "user"
+
+
+class Group(IamResource):
+    """An IAM group."""
+
+    __slots__ = ()
+    cfn_type = "AWS::IAM::Group"
+    noun = "IAM group"
+    prefix = "group"
+
+
+class Role(IamResource):
+    """An IAM role."""
+
+    __slots__ = ()
+    cfn_type = "AWS::IAM::Role"
+    noun = "IAM role"
+    prefix = "role"
+
+    @property
+    def service_linked(self) -> bool:
+        """AWS made it for a service: nobody can change it, and SCPs and RCPs do not bind it."""
+        return self.path_and_name.startswith("aws-service-role/")
+
+
+KINDS: tuple[type[Resource], ...] = (
+    *(Account, Region, Table, Stream, DaxCluster, Key, Vpc, Subnet, VpcEndpoint, Trail),
+    *(User, Group, Role, IdentityPool),
+)
 
 
 def parse(type_name: str, arn: str) -> Resource:

@@ -63,7 +63,8 @@ class FactInfo:
 
         Where a fact is about several kinds, an operation of another kind's own service is not needed.
         """
-        others = {one.service for one in self.about if one is not kind and issubclass(one, RegionalResource)}
+        own = getattr(kind, "service", None)
+        others = {one.service for one in self.about if issubclass(one, RegionalResource) and one.service != own}
         return tuple(one for one in self.operations if one.partition(":")[0] not in others)
 
 

@@ -54,6 +54,39 @@ class KeyRotation:
     next: datetime | None = None
 
 
+@fact(Key, "kms:GetKeyPolicy")
+@dataclass(frozen=True, slots=True)
+class KeyPolicy:
+    """The key policy (``Policy`` of kms:GetKeyPolicy, policy name default), the JSON text as it is."""
+
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """One grant of a key.
+
+    Attributes:
+        grantee: ``GranteePrincipal``: an ARN or a service principal.
+        operations: ``Operations``, such as Decrypt, CreateGrant.
+        context: ``Constraints.EncryptionContextSubset`` or ``EncryptionContextEquals``.
+        id: ``GrantId``.
+    """
+
+    grantee: str
+    operations: tuple[str, ...]
+    context: Mapping[str, str]
+    id: str
+
+
+@fact(Key, "kms:ListGrants")
+@dataclass(frozen=True, slots=True)
+class KeyGrants:
+    """The grants of a key (kms:ListGrants)."""
+
+    grants: tuple[Grant, ...]
+
+
 @fact(Region, "kms:ListAliases")
 @dataclass(frozen=True, slots=True)
 class KeyAliases:

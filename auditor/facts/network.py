@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from auditor.facts.base import Gap, fact
-from auditor.resources import Region, Resource, Subnet, Vpc
+from auditor.resources import Region, Resource, Subnet, Vpc, VpcEndpoint
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,10 +141,13 @@ class Endpoint:
     policy: str | None = None
 
 
-@fact(Region, "ec2:DescribeVpcEndpoints", in_use_only=True)
+@fact(Region, "ec2:DescribeVpcEndpoints", lists=VpcEndpoint, in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class VpcEndpoints:
-    """The VPC endpoints of a region (ec2:DescribeVpcEndpoints)."""
+    """The VPC endpoints of a region (ec2:DescribeVpcEndpoints).
+
+    Those of DynamoDB are resources; the collector names them.
+    """
 
     endpoints: tuple[Endpoint, ...]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from auditor.facts.base import Gap, fact
-from auditor.resources import DaxCluster, Key, Region, Resource, Table
+from auditor.resources import DaxCluster, Key, Region, Resource, Stream, Table
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,22 @@ class Witness:
     status: str
 
 
-@fact(Table, "dynamodb:DescribeTable", lists=Key)
+@dataclass(frozen=True, slots=True)
+class Index:
+    """One index of a table.
+
+    Attributes:
+        name: ``IndexName``.
+        kind: ``global`` (``GlobalSecondaryIndexes``), ``local`` or ``vector`` (``VectorIndexes``).
+        partition_keys: The attributes of its partition key, in order; empty where AWS names none.
+    """
+
+    name: str
+    kind: str
+    partition_keys: tuple[str, ...] = ()
+
+
+@fact(Table, "dynamodb:DescribeTable", lists=(Key, Stream))
 @dataclass(frozen=True, slots=True)
 class TableSettings:
     """What DescribeTable says of a table, with AWS's omissions made explicit.
@@ -55,6 +70,8 @@ class TableSettings:
         global_table_version: ``GlobalTableVersion``.
         multi_region_consistency: ``MultiRegionConsistency``.
         disassociation_protection: ``DisassociationProtectionEnabled``; None when absent.
+        partition_keys: The attributes of the table's partition key (``KeySchema`` entries of type HASH), in order.
+        indexes: ``GlobalSecondaryIndexes``, ``LocalSecondaryIndexes`` and ``VectorIndexes``, in order of name.
     """
 
     status: str
@@ -73,6 +90,8 @@ class TableSettings:
     global_table_version: str | None = None
     multi_region_consistency: str | None = None
     disassociation_protection: bool | None = None
+    partition_keys: tuple[str, ...] = ()
+    indexes: tuple[Index, ...] = ()
 
     @property
     def settled(self) -> bool:
@@ -85,11 +104,25 @@ class TableSettings:
         return self.status in ("ARCHIVING", "ARCHIVED")
 
     def names(self) -> Iterator[Resource]:
-        """Yield the table's key and its replicas."""
+        """Yield the table's key, its stream and its replicas."""
         if self.key is not None:
             yield self.key
+        if self.stream_arn is not None:
+            yield Stream.from_arn(self.stream_arn)
         for replica in self.replicas:
             yield replica.table
+
+
+@fact((Table, Stream), "dynamodb:GetResourcePolicy")
+@dataclass(frozen=True, slots=True)
+class ResourcePolicy:
+    """The resource policy of a table or of a stream, which has one of its own.
+
+    Attributes:
+        document: ``Policy``, the JSON text as it is; None where there is no policy (PolicyNotFoundException).
+    """
+
+    document: str | None
 
 
 @fact(Table, "dynamodb:DescribeContinuousBackups")

@@ -1,0 +1,210 @@
+"""Facts about who may do what: users, groups, roles, their policies and credentials, and Cognito identity pools.
+
+Policy documents are kept as JSON text, as AWS gave them: the access engine reads them, reports show them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from auditor.facts.base import Gap, fact
+from auditor.resources import Account, Group, IdentityPool, Region, Resource, Role, User
+
+
+@dataclass(frozen=True, slots=True)
+class InlinePolicy:
+    """An inline policy: ``PolicyName`` and ``PolicyDocument``."""
+
+    name: str
+    document: str
+
+
+@dataclass(frozen=True, slots=True)
+class ManagedPolicy:
+    """A managed policy: its ARN, ``PolicyName``, and the document of its default version.
+
+    Attributes:
+        document: The document, or why it is not known.
+    """
+
+    arn: str
+    name: str
+    document: str | Gap
+
+
+@dataclass(frozen=True, slots=True)
+class UserInfo:
+    """One user (``UserDetailList``).
+
+    Attributes:
+        inline: ``UserPolicyList``.
+        attached: ARNs of ``AttachedManagedPolicies``.
+        groups: Names of the groups (``GroupList``).
+        boundary: ``PermissionsBoundary.PermissionsBoundaryArn``.
+        tags: ``Tags``.
+    """
+
+    user: User
+    inline: tuple[InlinePolicy, ...] = ()
+    attached: tuple[str, ...] = ()
+    groups: tuple[str, ...] = ()
+    boundary: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class GroupInfo:
+    """One group (``GroupDetailList``): ``GroupPolicyList`` and the ARNs of ``AttachedManagedPolicies``."""
+
+    group: Group
+    inline: tuple[InlinePolicy, ...] = ()
+    attached: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RoleInfo:
+    """One role (``RoleDetailList``).
+
+    Attributes:
+        trust: ``AssumeRolePolicyDocument``.
+        inline: ``RolePolicyList``.
+        attached: ARNs of ``AttachedManagedPolicies``.
+        boundary: ``PermissionsBoundary.PermissionsBoundaryArn``.
+        tags: ``Tags``.
+        last_used: ``RoleLastUsed.LastUsedDate``.
+        last_used_region: ``RoleLastUsed.Region``.
+    """
+
+    role: Role
+    trust: str
+    inline: tuple[InlinePolicy, ...] = ()
+    attached: tuple[str, ...] = ()
+    boundary: str | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    last_used: datetime | None = None
+    last_used_region: str | None = None
+
+
+@fact(
+    Account,
+    "iam:GetAccountAuthorizationDetails",
+    "iam:GetPolicy",
+    "iam:GetPolicyVersion",
+    lists=(User, Group, Role),
+)
+@dataclass(frozen=True, slots=True)
+class Identities:
+    """All users, groups, roles and the managed policies that they use (iam:GetAccountAuthorizationDetails).
+
+    Attributes:
+        users: Sorted by ARN.
+        groups: Sorted by ARN.
+        roles: Sorted by ARN, service-linked ones included.
+        policies: Managed policies by ARN. AWS may leave out those that are only somebody's boundary: these are
+            asked for one by one (iam:GetPolicy, iam:GetPolicyVersion).
+    """
+
+    users: tuple[UserInfo, ...] = ()
+    groups: tuple[GroupInfo, ...] = ()
+    roles: tuple[RoleInfo, ...] = ()
+    policies: Mapping[str, ManagedPolicy] = field(default_factory=dict)
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the users, groups and roles."""
+        yield from (one.user for one in self.users)
+        yield from (one.group for one in self.groups)
+        yield from (one.role for one in self.roles)
+
+
+@dataclass(frozen=True, slots=True)
+class AccessKey:
+    """One access key of a user in the credential report.
+
+    Attributes:
+        active: ``access_key_N_active``.
+        rotated: ``access_key_N_last_rotated``; None when AWS does not say.
+        used: ``access_key_N_last_used_date``; None when never, or when AWS does not say.
+        used_service: ``access_key_N_last_used_service``, such as dynamodb, or None.
+    """
+
+    active: bool
+    rotated: datetime | None = None
+    used: datetime | None = None
+    used_service: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """One row of the credential report.
+
+    Attributes:
+        password: ``password_enabled``; None where the report does not say (not_supported).
+        mfa: ``mfa_active``.
+        keys: The access keys that exist, in order.
+        password_used: ``password_last_used``.
+    """
+
+    password: bool | None
+    mfa: bool
+    keys: tuple[AccessKey, ...] = ()
+    password_used: datetime | None = None
+
+
+@fact(Account, "iam:GetCredentialReport", "iam:GenerateCredentialReport")
+@dataclass(frozen=True, slots=True)
+class CredentialReport:
+    """The credential report of an account: ARN of a user, or of root, -> its row.
+
+    Attributes:
+        rows: By ``arn``.
+        generated: ``GeneratedTime``.
+    """
+
+    rows: Mapping[str, Credentials]
+    generated: datetime | None = None
+
+
+@fact(Region, "cognito-identity:ListIdentityPools", lists=IdentityPool)
+@dataclass(frozen=True, slots=True)
+class IdentityPools:
+    """The Cognito identity pools of a region (cognito-identity:ListIdentityPools)."""
+
+    pools: tuple[IdentityPool, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield the pools."""
+        yield from self.pools
+
+
+@fact(IdentityPool, "cognito-identity:DescribeIdentityPool")
+@dataclass(frozen=True, slots=True)
+class IdentityPoolSettings:
+    """One identity pool (cognito-identity:DescribeIdentityPool).
+
+    Attributes:
+        name: ``IdentityPoolName``.
+        guests: ``AllowUnauthenticatedIdentities``.
+        classic_flow: ``AllowClassicFlow``; absent means off.
+    """
+
+    name: str
+    guests: bool
+    classic_flow: bool = False
+
+
+@fact(IdentityPool, "cognito-identity:GetIdentityPoolRoles")
+@dataclass(frozen=True, slots=True)
+class IdentityPoolRoles:
+    """The roles of an identity pool, as ARNs (cognito-identity:GetIdentityPoolRoles).
+
+    Attributes:
+        authenticated: ``Roles.authenticated``.
+        unauthenticated: ``Roles.unauthenticated``.
+        mapped: ``RoleMappings`` of type Rules: the roles of its rules; these are for authenticated users only.
+    """
+
+    authenticated: str | None = None
+    unauthenticated: str | None = None
+    mapped: tuple[str, ...] = ()
