@@ -120,8 +120,14 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     ] = field(default_factory=dict)
     on_prem_access: OnPremAccess = OnPremAccess()
     sampling: Sampling = Sampling()
-    admin_roles: tuple[str, ...] = ()
-    pipeline_roles: tuple[str, ...] = ()
+    admin_roles: Annotated[tuple[str, ...], "Administrators' roles: globs on a role's name, or on role/path/name."] = (
+        "*AWSReservedSSO_AdministratorAccess_*",
+        "OrganizationAccountAccessRole",
+        "AWSControlTowerExecution",
+    )
+    pipeline_roles: Annotated[
+        tuple[str, ...], "Roles of deployment pipelines: globs on a role's name, or on role/path/name."
+    ] = ()
     max_exempt_principals: Annotated[int, Meta(ge=0)] = 5
     abac_enabled: bool | Literal["unknown"] = "unknown"
     external_detection: tuple[str, ...] = ()
@@ -140,6 +146,22 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     def region_allowed(self, region: str) -> bool:
         """Tell whether ``allowed_regions`` admits a region; True when nothing is declared."""
         return not self.allowed_regions or any(fnmatch.fnmatchcase(region, pattern) for pattern in self.allowed_regions)
+
+    def is_admin(self, arn: str) -> bool:
+        """Tell whether ``admin_roles`` names a role, given its ARN."""
+        return _names_role(self.admin_roles, arn)
+
+    def is_pipeline(self, arn: str) -> bool:
+        """Tell whether ``pipeline_roles`` names a role, given its ARN."""
+        return _names_role(self.pipeline_roles, arn)
+
+
+def _names_role(patterns: tuple[str, ...], arn: str) -> bool:
+    resource = arn.partition(":role/")[2]
+    if not resource:
+        return False
+    names = (resource.rpartition("/")[2], f"role/{resource}")
+    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
 class Problem(Struct, frozen=True):

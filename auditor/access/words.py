@@ -87,9 +87,9 @@ def in_words(formula: Formula) -> str:
 def _telling(clause: tuple[Atom | Not, ...]) -> tuple[Atom | Not, ...]:
     """Leave out "the key is there" where another condition on the key says more."""
     told = {one.key for one in clause if isinstance(one, Atom) and one.test != "absent"}
-    return tuple(
-        one for one in clause if not (isinstance(one, Not) and one.part.test == "absent" and one.part.key in told)
-    )
+    told |= {one.part.key for one in clause if isinstance(one, Not) and one.part.test == "Bool"}
+    present = {Not(Atom(key, "absent")) for key in told}
+    return tuple(one for one in clause if one not in present)
 
 
 def _phrase(literal: Atom | Not) -> str:

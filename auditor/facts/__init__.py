@@ -1,5 +1,6 @@
 """Facts: what is known of resources, each a frozen dataclass. Rules name them in their signatures."""
 
+from auditor.facts.access import AccountAccess, TableAccess
 from auditor.facts.base import Gap, Reason, derive, fact
 from auditor.facts.dax import DaxPlacement, DaxSettings, DaxSubnetGroup, DaxSubnetGroups
 from auditor.facts.detection import (
@@ -53,6 +54,7 @@ from auditor.facts.organization import (
     OrganizationRoot,
     ResourceControlPolicies,
     ServiceControlPolicies,
+    Trust,
 )
 from auditor.facts.region import (
     CollectionTime,
@@ -95,6 +97,7 @@ from auditor.facts.trails import (
 
 __all__ = [
     "AccessKey",
+    "AccountAccess",
     "BlockPublicAccess",
     "ClassicSelector",
     "CollectionTime",
@@ -167,6 +170,7 @@ __all__ = [
     "SubnetInfo",
     "SubnetPath",
     "Subnets",
+    "TableAccess",
     "TableNames",
     "TableSettings",
     "Tags",
@@ -175,6 +179,7 @@ __all__ = [
     "TrailStatus",
     "TrailVerdict",
     "Trails",
+    "Trust",
     "UserInfo",
     "VpcCoverage",
     "VpcDns",

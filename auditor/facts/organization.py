@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import Account
 
 
@@ -102,3 +102,50 @@ class ResourceControlPolicies:
     """
 
     levels: tuple[ControlLevel, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Trust:
+    """Which other accounts an account may trust (derived; configuration ``accounts``, and the organisation).
+
+    Attributes:
+        own: The account itself.
+        declared: ``accounts.trusted``.
+        organization: Id of the organisation: ``accounts.org_id``, else what AWS says; None: the account is in none;
+            a gap when it is not known.
+        members: Accounts of the organisation that are known: number -> name.
+        listing: Why the organisation's accounts are not all known, or None.
+    """
+
+    own: str
+    declared: frozenset[str]
+    organization: str | Gap | None
+    members: Mapping[str, str]
+    listing: Gap | None = None
+
+    def standing(self, account: str, *, same_organization: bool = True) -> bool | Gap:
+        """Tell whether an account is trusted, or why that cannot be told.
+
+        Args:
+            account: Account number.
+            same_organization: Accounts of the own organisation are trusted.
+        """
+        if account == self.own or account in self.declared:
+            return True
+        if not same_organization or self.organization is None:
+            return False
+        if account in self.members:
+            return True
+        if self.listing is None:
+            return False
+        return Gap(
+            self.listing.reason,
+            f"Whether account {account} belongs to the organisation is not known: {self.listing.detail}",
+            "organizations:ListAccounts",
+        )
+
+    def organization_standing(self, organization: str) -> bool | Gap:
+        """Tell whether an organisation's id is the own one, or why that cannot be told."""
+        if isinstance(self.organization, Gap):
+            return self.organization
+        return organization == self.organization

@@ -17,9 +17,11 @@ class CollectionTime:
 
     Attributes:
         at: Start of the collection, UTC.
+        caller: ARN of who collected (sts:GetCallerIdentity), or an empty text.
     """
 
     at: datetime
+    caller: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,6 +69,6 @@ def collect(
         elif fact_type is RegionScope or (EnabledRegions, Account) in wanted:
             inventory.put(owner, value)
     for scope in inventory.scopes:
-        inventory.put(scope.account, CollectionTime(started))
+        inventory.put(scope.account, CollectionTime(started, caller.arn))
     Collection(inventory, kept, wanted, progress, waits).run()
     return inventory
