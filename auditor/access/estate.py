@@ -56,6 +56,7 @@ class Principal:
         boundary: Its permissions boundary (``Named`` or ``Unreadable``), or None.
         tags: Its tags.
         trust: A role's trust policy.
+        session: A session policy that limits it, or None.
     """
 
     arn: str
@@ -64,6 +65,7 @@ class Principal:
     boundary: Any = None
     tags: Mapping[str, str] = field(default_factory=dict)
     trust: Any = None
+    session: Any = None
 
     @property
     def account(self) -> str:
@@ -129,6 +131,7 @@ class Table:
         stream_policy: The stream's resource policy; None: it has none.
         key: Its KMS key; None: an AWS owned key, which nobody needs permission for.
         tags: Its tags, or None when they are not known.
+        protected: Deletion protection is on.
         assumptions: What was assumed of it because it could not be read.
     """
 
@@ -139,6 +142,7 @@ class Table:
     stream_policy: Any = None
     key: Key | None = None
     tags: Mapping[str, str] | None = field(default_factory=dict)
+    protected: bool = False
     assumptions: tuple[str, ...] = ()
 
     @property
@@ -274,6 +278,7 @@ class Estate:
         return Policies(
             identity=principal.policies,
             boundary=principal.boundary,
+            session=principal.session,
             scps=() if not guardrails or own.management else own.scps or (),
             rcps=() if not guardrails or owner.management else owner.rcps or (),
             resource=policy,

@@ -1,0 +1,654 @@
+"""Who can do what to a table, by which path, and why: the questions of ``ddbaudit access``.
+
+A path is direct (identity or resource policy), through a role that somebody may assume, or through a DAX cluster
+whose service role acts for whoever may use the cluster. Every path is made of requests that the scalar evaluator
+decides; the requests of one path are different requests, so their conditions are told one after the other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from functools import cached_property, lru_cache
+from typing import Any
+
+from auditor.access.actions import Action, find, of_verb, targets, verbs
+from auditor.access.estate import DATA_ACTIONS, Cluster, Estate, Key, Pool, Principal, Table
+from auditor.access.evaluate import Decision, Hit, Policies, Request, evaluate
+from auditor.access.policy import Named, Policy, read
+
+#: Allows everything: what is assumed of principals whose own policies are another account's business.
+ALLOW_ALL = Named(
+    "the policies of the caller's own account",
+    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
+)
+
+#: What copying a table out needs beside the action itself (DynamoDB Developer Guide, "Required permissions for export"
+#: and "Using IAM with point-in-time restore"), as (action, resource).
+PARTNERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "dynamodb:ExportTableToPointInTime": (("s3:PutObject", "arn:{partition}:s3:::ddbaudit-probe/export"),),
+    **{
+        f"dynamodb:{name}": tuple(
+            (f"dynamodb:{one}", "arn:{partition}:dynamodb:{region}:{account}:table/ddbaudit-probe")
+            for one in ("PutItem", "UpdateItem", "DeleteItem", "GetItem", "Query", "Scan", "BatchWriteItem")
+        )
+        for name in ("RestoreTableFromBackup", "RestoreTableToPointInTime", "RestoreTableFromAwsBackup")
+    },
+}
+
+#: Cognito's session policies for guests in the enhanced flow let these services through, of those that matter here
+#: (Amazon Cognito Developer Guide, "IAM roles: services that unauthenticated identities can access").
+GUEST_SESSION = Named(
+    "Cognito's session policy for guests",
+    {
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Action": ["dynamodb:*", "kms:Decrypt"], "Resource": "*"},
+    },
+)
+
+#: Actions with which a principal may give itself more.
+ESCALATIONS = (
+    *("iam:PutUserPolicy", "iam:AttachUserPolicy", "iam:PutRolePolicy", "iam:AttachRolePolicy"),
+    *("iam:CreatePolicyVersion", "iam:UpdateAssumeRolePolicy"),
+)
+
+#: Issuers of web identities that serve many customers, so that a role must say whose identities may assume it.
+SHARED_PROVIDERS = (
+    *("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "accounts.google.com"),
+    *("www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com", "agent.buildkite.com"),
+    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com"),
+)
+
+
+@dataclass(frozen=True)
+class Step:
+    """One request of a path and its decision."""
+
+    principal: str
+    action: str
+    resource: str
+    decision: Decision
+
+
+@dataclass(frozen=True)
+class Path:
+    """One way in which somebody reaches a table.
+
+    Attributes:
+        via: ``direct``, ``resource-policy``, ``role/NAME``, ``dax/NAME`` or ``public``.
+        verdict: ``allowed`` or ``conditional``.
+        conditions: In words; empty when there are none.
+        action: The action that succeeds.
+        statements: The statements that grant.
+        steps: The requests that it is made of.
+    """
+
+    via: str
+    verdict: str
+    conditions: str
+    action: str
+    statements: tuple[Hit, ...]
+    steps: tuple[Step, ...] = ()
+
+
+@dataclass(frozen=True)
+class Answer:
+    """Whether somebody can do something to a table.
+
+    Attributes:
+        principal: Who: an ARN, or in words for those who have none.
+        verdict: ``allowed``, ``conditional`` or ``denied``.
+        conditions: Of a conditional verdict, in words.
+        paths: The ways there, the best one first.
+        blocked_by: What turned a grant down, in words.
+        assumptions: What was taken for granted because it could not be read.
+        notes: What else is worth knowing: ways to get more, conditions that can never hold.
+        trace: Every request that was decided.
+    """
+
+    principal: str
+    verdict: str
+    conditions: str = ""
+    paths: tuple[Path, ...] = ()
+    blocked_by: tuple[str, ...] = ()
+    assumptions: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
+    trace: tuple[Step, ...] = ()
+
+
+@dataclass
+class _Way:
+    """A path while it is looked for: its steps, and what it takes beyond them."""
+
+    steps: list[Step] = field(default_factory=list)
+    extra: list[str] = field(default_factory=list)
+
+    @property
+    def verdict(self) -> str:
+        verdicts = {step.decision.verdict for step in self.steps}
+        if "denied" in verdicts or not self.steps:
+            return "denied"
+        return "conditional" if self.extra or "conditional" in verdicts else "allowed"
+
+    @property
+    def conditions(self) -> str:
+        parts = [step.decision.conditions for step in self.steps if step.decision.conditions]
+        return " and ".join(dict.fromkeys([*parts, *self.extra]))
+
+
+#: How good a verdict is.
+RANK = {"denied": 0, "conditional": 1, "allowed": 2}
+
+
+def actions_of(verb: str) -> tuple[Action, ...]:
+    """Return DynamoDB's actions of a verb, or the one action that ``verb`` names.
+
+    Raises:
+        KeyError: it is neither a verb nor an action of DynamoDB.
+    """
+    if ":" in verb:
+        known = find(verb)
+        if known is None or not known.name.startswith("dynamodb:"):
+            raise KeyError(verb)
+        return (known,)
+    if verb not in verbs():
+        raise KeyError(verb)
+    return tuple(action for action in of_verb(verb) if action.name.startswith("dynamodb:"))
+
+
+def resources_of(action: Action, table: Table) -> Iterator[tuple[str, ...]]:
+    """Yield the ways in which a request about a table is authorised, each as the ARNs that it needs.
+
+    An index that is not known stands as ``index/*``; a table without indexes or stream has no way through them.
+    """
+    partition = table.arn.split(":")[1]
+    for way in targets(action):
+        choices: list[list[str]] = [[]]
+        for kind in sorted(way):
+            found = {
+                "table": [table.arn],
+                "index": [f"{table.arn}/index/{one}" for one in (("*",) if table.indexes is None else table.indexes)],
+                "stream": [table.stream] if table.stream else [],
+                "backup": [f"{table.arn}/backup/01700000000000-ddbaudit"],
+                "export": [f"{table.arn}/export/01700000000000-ddbaudit"],
+                "import": [f"{table.arn}/import/01700000000000-ddbaudit"],
+                "global-table": [f"arn:{partition}:dynamodb::{table.account}:global-table/{table.name}"],
+            }.get(kind, ["*"])
+            choices = [[*choice, one] for choice in choices for one in found]
+        for choice in choices:
+            yield tuple(choice) or ("*",)
+
+
+class Access:
+    """Answers questions about an estate.
+
+    Args:
+        estate: The estate.
+        guardrails: Apply SCPs and RCPs.
+    """
+
+    def __init__(self, estate: Estate, *, guardrails: bool = True) -> None:
+        """Keep the estate."""
+        self.estate, self.guardrails = estate, guardrails
+
+    # -- one principal ---------------------------------------------------------------------------------------------
+
+    def can(self, principal: Principal, verb: str, table: Table, *, thorough: bool = False) -> Answer:
+        """Return whether a principal can do something to a table.
+
+        Args:
+            principal: Who.
+            verb: A verb, or an action of DynamoDB.
+            table: Which table.
+            thorough: Look for further paths though one without conditions is found.
+
+        Raises:
+            KeyError: unknown verb.
+        """
+        ways, trace = self._direct(principal, verb, table)
+        paths = [self._direct_path(way) for way in ways]
+        if thorough or not any(path.verdict == "allowed" for path in paths):
+            paths += self._through_clusters(principal, verb, table, trace)
+            paths += self._through_roles(principal, verb, table, trace)
+        return self._answer(principal, paths, trace, verb, table)
+
+    def _answer(self, principal: Principal, paths: list[Path], trace: list[Step], verb: str, table: Table) -> Answer:
+        paths.sort(key=lambda path: -RANK[path.verdict])
+        best = paths[0] if paths else None
+        return Answer(
+            principal.arn,
+            best.verdict if best else "denied",
+            best.conditions if best else "",
+            tuple(paths),
+            () if best else _blockers(trace),
+            tuple(dict.fromkeys([*self._assumptions(principal, table), *self._abac(principal, verb, table, best)])),
+            tuple(self._notes(principal, verb, table, best)),
+            tuple(trace),
+        )
+
+    def _direct(self, principal: Principal, verb: str, table: Table) -> tuple[list[_Way], list[Step]]:
+        """Return the best way of a direct request, if there is one, and all requests that were decided."""
+        trace: list[Step] = []
+        best: _Way | None = None
+        for action in actions_of(verb):
+            for resources in resources_of(action, table):
+                way = self._request(principal, action, resources, table)
+                trace += way.steps
+                if way.verdict != "denied" and (best is None or RANK[way.verdict] > RANK[best.verdict]):
+                    best = way
+            if best is not None and best.verdict == "allowed":
+                break
+        return ([best] if best else []), trace
+
+    def _request(self, principal: Principal, action: Action, resources: Iterable[str], table: Table) -> _Way:
+        way = _Way()
+        for resource in resources:
+            decision = self.estate.decide(principal, action.name, resource, table=table, guardrails=self.guardrails)
+            way.steps.append(Step(principal.arn, action.name, resource, decision))
+            if decision.verdict == "denied":
+                return way
+        if action.name in DATA_ACTIONS and table.key is not None:
+            way.steps.append(self._decrypt(principal, table, table.key))
+        if action.name == "dynamodb:GetRecords" and table.stream:
+            way.steps.append(self._step(principal, "dynamodb:GetShardIterator", table.stream, table))
+        self._partners(way, principal, action, table)
+        if table.protected and action.name == "dynamodb:DeleteTable":
+            unprotect = self.estate.decide(
+                principal, "dynamodb:UpdateTable", table.arn, table=table, guardrails=self.guardrails
+            )
+            if unprotect.verdict == "denied":
+                way.extra.append("only once somebody turns deletion protection off")
+        return way
+
+    def _step(self, principal: Principal, action: str, resource: str, table: Table) -> Step:
+        decision = self.estate.decide(principal, action, resource, table=table, guardrails=self.guardrails)
+        return Step(principal.arn, action, resource, decision)
+
+    def _partners(self, way: _Way, principal: Principal, action: Action, table: Table) -> None:
+        """Add what copying out needs beside: what a probe may do it may; what some statement covers it may perhaps."""
+        partition = table.arn.split(":")[1]
+        for partner, pattern in PARTNERS.get(action.name, ()):
+            resource = pattern.format(partition=partition, region=table.region, account=table.account)
+            step = Step(
+                principal.arn,
+                partner,
+                resource,
+                self.estate.decide(principal, partner, resource, guardrails=self.guardrails),
+            )
+            if step.decision.verdict != "denied":
+                continue
+            if not any(
+                statement.allow and statement.covers(partner.lower())
+                for document in principal.policies
+                for statement in read(document).statements
+            ):
+                way.steps.append(step)
+                return
+            where = "a bucket" if partner.startswith("s3:") else "the new table"
+            way.extra.append(f"needs also {partner} on {where}")
+
+    def _decrypt(self, principal: Principal, table: Table, key: Key) -> Step:
+        """Decide kms:Decrypt as DynamoDB asks for it on the caller's behalf."""
+        host = f"dynamodb.{table.region}.amazonaws.com"
+        context = {
+            "kms:ViaService": host,
+            "kms:CallerAccount": principal.account,
+            "kms:EncryptionContext:aws:dynamodb:tableName": table.name,
+            "kms:EncryptionContext:aws:dynamodb:subscriberId": table.account,
+            "kms:EncryptionContextKeys": ["aws:dynamodb:tableName", "aws:dynamodb:subscriberId"],
+            "aws:ViaAWSService": "true",
+            "aws:CalledVia": ["dynamodb.amazonaws.com"],
+            "aws:CalledViaFirst": "dynamodb.amazonaws.com",
+            "aws:CalledViaLast": "dynamodb.amazonaws.com",
+        }
+        if key.usable is False:
+            return Step(principal.arn, "kms:Decrypt", key.arn, _fixed("denied", "the key is not enabled"))
+        if key.managed:
+            same = principal.account == key.arn.split(":")[4]
+            verdict, why = ("allowed", "") if same else ("denied", "aws/dynamodb serves its own account only")
+            return Step(principal.arn, "kms:Decrypt", key.arn, _fixed(verdict, why))
+        decision = self.estate.decide(
+            principal, "kms:Decrypt", key.arn, policy=key.policy, guardrails=self.guardrails, context=context
+        )
+        return Step(principal.arn, "kms:Decrypt", key.arn, decision)
+
+    def _direct_path(self, way: _Way) -> Path:
+        own = [hit for hit in way.steps[0].decision.grants if hit.kind == "identity"]
+        via = "direct" if own else "resource-policy"
+        return _path(via, way)
+
+    # -- through others --------------------------------------------------------------------------------------------
+
+    def _through_clusters(self, principal: Principal, verb: str, table: Table, trace: list[Step]) -> Iterator[Path]:
+        """Yield paths through DAX clusters: its policies on the caller, the table's on the cluster's role only."""
+        for cluster in self.estate.clusters:
+            role = self.estate.principals.get(cluster.role or "")
+            if role is None or not _same_region(cluster, table):
+                continue
+            for action in actions_of(verb):
+                door = find(action.name.replace("dynamodb:", "dax:"))
+                if door is None:
+                    continue
+                step = Step(
+                    principal.arn,
+                    door.name,
+                    cluster.arn,
+                    self.estate.decide(principal, door.name, cluster.arn, guardrails=self.guardrails),
+                )
+                trace.append(step)
+                if step.decision.verdict == "denied":
+                    continue
+                best = max(
+                    (self._request(role, action, one, table) for one in resources_of(action, table)),
+                    key=lambda way: RANK[way.verdict],
+                )
+                way = _Way([step, *best.steps], best.extra)
+                if way.verdict != "denied":
+                    yield _path(f"dax/{cluster.arn.rpartition('/')[2]}", way)
+                    break
+
+    def _through_roles(self, principal: Principal, verb: str, table: Table, trace: list[Step]) -> Iterator[Path]:
+        """Yield paths through roles that the principal may assume, one hop away."""
+        for role in self._reaching_roles(verb, table):
+            if role.arn == principal.arn or not self._may_try(principal, role):
+                continue
+            edge = self.assume(principal, role)
+            if edge.verdict == "denied":
+                continue
+            step = Step(principal.arn, "sts:AssumeRole", role.arn, edge)
+            trace.append(step)
+            for way in self._reach(role, verb, table):
+                yield _path(role.label, _Way([step, *way.steps], way.extra))
+
+    def _reaching_roles(self, verb: str, table: Table) -> list[Principal]:
+        return [
+            one
+            for _, one in sorted(self.estate.principals.items())
+            if one.kind == "role" and not one.service_linked and self._reach(one, verb, table)
+        ]
+
+    def _reach(self, role: Principal, verb: str, table: Table) -> list[_Way]:
+        """Return what a role can do directly; kept, since everybody who may assume it asks."""
+        key = (role.arn, verb, table.arn)
+        if key not in self._reached:
+            self._reached[key] = self._direct(role, verb, table)[0]
+        return self._reached[key]
+
+    @cached_property
+    def _reached(self) -> dict[tuple[str, str, str], list[_Way]]:
+        return {}
+
+    def _may_try(self, principal: Principal, role: Principal) -> bool:
+        """Tell cheaply whether assuming can succeed at all: named by the trust policy, or allowed by its own."""
+        trust = read(role.trust, trust=True)
+        if trust.unreadable is not None or _covers(principal, "sts:assumerole"):
+            return True
+        values = {value for statement in trust.statements for _, value in statement.principals or ()}
+        return principal.arn in values or "*" in values or any(one.not_principal for one in trust.statements)
+
+    def assume(self, principal: Principal, role: Principal) -> Decision:
+        """Decide whether a principal may assume a role (sts:AssumeRole)."""
+        request = self.estate.request(principal, "sts:AssumeRole", role.arn)
+        policies = self.estate.policies(principal, role.arn, role.trust, guardrails=self.guardrails)
+        return evaluate(request, policies)
+
+    # -- everybody -------------------------------------------------------------------------------------------------
+
+    def who_can(self, verb: str, table: Table) -> list[Answer]:
+        """Return everybody who can do something to a table: principals of the estate, then those outside.
+
+        Raises:
+            KeyError: unknown verb.
+        """
+        answers = [
+            self.can(principal, verb, table)
+            for _, principal in sorted(self.estate.principals.items())
+            if not principal.service_linked
+        ]
+        answers += self._outsiders(verb, table)
+        return sorted(
+            (one for one in answers if one.verdict != "denied"),
+            key=lambda one: (not one.principal.startswith("public"), one.principal.startswith("arn"), one.principal),
+        )
+
+    def _outsiders(self, verb: str, table: Table) -> Iterator[Answer]:
+        assumptions = tuple(self._table_assumptions(table))
+        for name, principal in self._named_outside([read(table.policy or {}), read(table.stream_policy or {})], table):
+            answer = self.can(principal, verb, table)
+            if answer.verdict != "denied":
+                via = "public" if name.startswith("public") else "resource-policy"
+                yield replace(answer, principal=name, paths=tuple(replace(one, via=via) for one in answer.paths))
+        for role in self._reaching_roles(verb, table):
+            ways = self._reach(role, verb, table)
+            for name, edge in self._who_else_assumes(role):
+                step = Step(name, "sts:AssumeRole", role.arn, edge)
+                paths = tuple(_path(role.label, _Way([step, *way.steps], way.extra)) for way in ways)
+                yield Answer(name, paths[0].verdict, paths[0].conditions, paths, assumptions=assumptions)
+        for pool in self.estate.pools:
+            yield from self._pool(pool, verb, table, assumptions)
+
+    def _named_outside(self, policies: Iterable[Policy], table: Table) -> Iterator[tuple[str, Principal]]:
+        """Yield principals outside the estate that a policy names, and an outsider where it names everybody."""
+        found: dict[str, Principal] = {}
+        for policy in policies:
+            for statement in policy.statements:
+                if not statement.allow:
+                    continue
+                if statement.not_principal:
+                    found.setdefault("public: any AWS principal", _outside(_STRANGER, table))
+                for kind, value in statement.principals or ():
+                    name, principal = _outside_of(kind, value, table)
+                    if principal is not None and principal.arn not in self.estate.principals:
+                        found.setdefault(name, principal)
+        yield from found.items()
+
+    def _who_else_assumes(self, role: Principal) -> Iterator[tuple[str, Decision]]:
+        """Yield those outside the estate who may assume a role: other accounts and federated identities."""
+        trust = read(role.trust, trust=True)
+        for name, principal in self._named_outside([trust], Table(role.arn)):
+            if principal.account in self.estate.accounts and name.startswith("any"):
+                continue
+            edge = self.assume(principal, role)
+            if edge.verdict != "denied":
+                yield name, edge
+        for statement in trust.statements:
+            if not statement.allow:
+                continue
+            keys = {condition.key for condition in statement.conditions}
+            for kind, value in statement.principals or ():
+                if kind != "Federated":
+                    continue
+                name, action = _federation(value, keys)
+                if name.startswith("public: any identity pool") and self.estate.pools and _audience(keys):
+                    continue  # told for the pool itself
+                request = Request(value, action, role.arn, unknown_keys=["*"])
+                edge = evaluate(request, Policies(resource=role.trust))
+                if edge.verdict != "denied":
+                    yield name, edge
+
+    def _pool(self, pool: Pool, verb: str, table: Table, assumptions: tuple[str, ...]) -> Iterator[Answer]:
+        for guests in (True, False):
+            roles = [pool.unauthenticated] if guests else list(pool.authenticated)
+            if guests and pool.guests is False:
+                continue
+            for arn in roles:
+                role = self.estate.principals.get(arn or "")
+                if role is None:
+                    continue
+                answer = self._federated(pool, role, verb, table, guests=guests)
+                if answer is not None:
+                    more = ("whether the pool lets guests in is not known",) if guests and pool.guests is None else ()
+                    yield replace(answer, assumptions=(*answer.assumptions, *assumptions, *more))
+
+    def _federated(self, pool: Pool, role: Principal, verb: str, table: Table, *, guests: bool) -> Answer | None:
+        context = {
+            "cognito-identity.amazonaws.com:aud": pool.id,
+            "cognito-identity.amazonaws.com:amr": ["unauthenticated"] if guests else ["authenticated"],
+            "aws:FederatedProvider": "cognito-identity.amazonaws.com",
+        }
+        request = Request(
+            "cognito-identity.amazonaws.com",
+            "sts:AssumeRoleWithWebIdentity",
+            role.arn,
+            context=context,
+            unknown_keys=["cognito-identity.amazonaws.com:sub"],
+        )
+        edge = evaluate(request, Policies(resource=role.trust))
+        if edge.verdict == "denied":
+            return None
+        session = GUEST_SESSION if guests and not pool.classic else None
+        limited = replace(role, session=session) if session else role
+        who = "guests" if guests else "signed-in users"
+        name = f"{'public' if guests else 'federated'}: {who} of identity pool {pool.name or pool.id}"
+        step = Step(name, "sts:AssumeRoleWithWebIdentity", role.arn, edge)
+        ways = self._direct(limited, verb, table)[0]
+        paths = [_path(role.label, _Way([step, *way.steps], way.extra)) for way in ways]
+        paths += self._through_clusters(limited, verb, table, [])
+        if not paths:
+            return None
+        paths.sort(key=lambda path: -RANK[path.verdict])
+        return Answer(name, paths[0].verdict, paths[0].conditions, tuple(paths))
+
+    # -- what is assumed and noted ---------------------------------------------------------------------------------
+
+    def _assumptions(self, principal: Principal, table: Table) -> Iterator[str]:
+        if principal.policies == (ALLOW_ALL,):
+            yield f"the policies of account {principal.account} allow it; they were not read"
+        elif self.estate.account(principal.account).scps is None and self.guardrails:
+            yield f"SCPs of account {principal.account} not readable, taken to allow"
+        if self.estate.account(table.account).rcps is None and self.guardrails:
+            yield f"RCPs of account {table.account} not readable, taken to allow"
+        yield from self._table_assumptions(table)
+
+    def _table_assumptions(self, table: Table) -> Iterator[str]:
+        yield from table.assumptions
+        yield from self.estate.assumptions
+
+    def _abac(self, principal: Principal, verb: str, table: Table, best: Path | None) -> Iterator[str]:
+        """Say so when the answer hangs on whether DynamoDB evaluates tags, which no API tells."""
+        if self.estate.abac is not None or not table.tags or not self._mentions_tags(principal, table):
+            return
+        without = Access(replace(self.estate, abac=False), guardrails=self.guardrails)
+        ways, _ = without._direct(principal, verb, table)
+        if (ways[0].verdict if ways else "denied") != (best.verdict if best else "denied"):
+            yield "attribute-based access control of DynamoDB is on"
+
+    def _mentions_tags(self, principal: Principal, table: Table) -> bool:
+        documents = [*principal.policies, principal.boundary, table.policy]
+        account = self.estate.account(principal.account)
+        documents += [one for level in account.scps or () for one in level]
+        return any(_mentions(document, "aws:resourcetag/") for document in documents if document is not None)
+
+    def _notes(self, principal: Principal, verb: str, table: Table, best: Path | None) -> Iterator[str]:
+        if best is not None and best.verdict == "allowed":
+            return
+        if verb != "permissions" and principal.account == table.account:
+            grant = self.estate.decide(
+                principal, "dynamodb:PutResourcePolicy", table.arn, table=table, guardrails=self.guardrails
+            )
+            if grant.verdict != "denied":
+                yield "may grant itself access with dynamodb:PutResourcePolicy"
+        for action in ESCALATIONS:
+            if _covers(principal, action.lower()):
+                own = self.estate.decide(principal, action, principal.arn, guardrails=self.guardrails)
+                if own.verdict != "denied":
+                    yield f"administers IAM ({action} on itself)"
+                    return
+
+
+def _path(via: str, way: _Way) -> Path:
+    hits = {hit: None for step in way.steps for hit in step.decision.grants}
+    action = next((one.action for one in reversed(way.steps) if one.action.startswith("dynamodb:")), "")
+    return Path(via, way.verdict, way.conditions, action, tuple(hits), tuple(way.steps))
+
+
+def _fixed(verdict: str, why: str) -> Decision:
+    """Return a decision that needs no policy."""
+    if verdict == "allowed":
+        return Decision("Allowed", "allowed", [], "", [], True, [])
+    return Decision("ImplicitlyDenied", "denied", [why], "", [], False, [])
+
+
+def _blockers(trace: Iterable[Step]) -> tuple[str, ...]:
+    """Return what turned down what something else granted."""
+    found: dict[str, None] = {}
+    for step in trace:
+        decision = step.decision
+        if decision.verdict != "denied" or not decision.blocked_by:
+            continue
+        denials = [hit for hit in decision.denials if hit.kind in decision.blocked_by and hit.applies is not False]
+        for hit in denials:
+            found[f"{hit.kind}: {hit.statement}"] = None
+        for kind in decision.blocked_by:
+            if not any(hit.kind == kind for hit in denials):
+                known = kind in ("scp", "rcp", "boundary", "session", "endpoint")
+                found[f"{kind}: no statement allows {step.action}" if known else kind] = None
+    return tuple(found)
+
+
+@lru_cache(maxsize=16384)
+def _action_covered(policy: Policy, action: str) -> bool:
+    return policy.unreadable is not None or any(one.allow and one.covers(action) for one in policy.statements)
+
+
+def _covers(principal: Principal, action: str) -> bool:
+    """Tell whether any statement of a principal's policies allows an action on something."""
+    return any(_action_covered(read(document), action) for document in principal.policies)
+
+
+def _mentions(document: Any, prefix: str) -> bool:
+    return any(
+        condition.key.startswith(prefix)
+        for statement in read(document).statements
+        for condition in statement.conditions
+    )
+
+
+#: An account number that AWS has not given to anybody.
+_STRANGER = "000000000000"
+
+
+def _outside(account: str, table: Table) -> Principal:
+    partition = table.arn.split(":")[1]
+    return Principal(f"arn:{partition}:iam::{account}:role/anyone", "role", (ALLOW_ALL,))
+
+
+def _outside_of(kind: str, value: str, table: Table) -> tuple[str, Principal | None]:
+    """Return how to call a principal that a policy names, and the principal; None for services and the like."""
+    if kind != "AWS":
+        return value, None
+    if value == "*":
+        return "public: any AWS principal", _outside(_STRANGER, table)
+    segments = value.split(":", 5)
+    account = value if value.isdigit() else segments[4] if len(segments) == 6 else ""
+    if not account or account == table.account:
+        return value, None
+    if value.isdigit() or segments[5] == "root":
+        return f"any principal of account {account}", _outside(account, table)
+    what = segments[5].partition("/")[0]
+    if what not in ("role", "user", "assumed-role") or "*" in value:
+        return value, None
+    return value, Principal(value, "user" if what == "user" else "role", (ALLOW_ALL,))
+
+
+def _audience(keys: Iterable[str]) -> bool:
+    return "cognito-identity.amazonaws.com:aud" in keys
+
+
+def _federation(provider: str, keys: set[str]) -> tuple[str, str]:
+    """Return how to call the identities of a provider, and the action with which they assume a role."""
+    if ":saml-provider/" in provider:
+        return f"federated: identities of {provider.rpartition('/')[2]} (SAML)", "sts:AssumeRoleWithSAML"
+    host = provider.rpartition("oidc-provider/")[2]
+    if host == "cognito-identity.amazonaws.com":
+        who = "federated: identities of a Cognito identity pool" if _audience(keys) else "public: any identity pool"
+        return who, "sts:AssumeRoleWithWebIdentity"
+    pinned = any(key.startswith(host.lower() + ":") and not key.endswith(":aud") for key in keys)
+    shared = any(host == one or host.startswith(one + "/") for one in SHARED_PROVIDERS)
+    who = f"public: any user of {host}" if shared and not pinned else f"federated: users of {host}"
+    return who, "sts:AssumeRoleWithWebIdentity"
+
+
+def _same_region(cluster: Cluster, table: Table) -> bool:
+    """A cluster serves tables of its own region."""
+    return cluster.arn.split(":")[3] == table.region
