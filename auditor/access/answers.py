@@ -613,6 +613,29 @@ def _outside(account: str, table: Table) -> Principal:
     return Principal(f"arn:{partition}:iam::{account}:role/anyone", "role", (ALLOW_ALL,))
 
 
+def outside_principal(estate: Estate, arn: str) -> Principal | None:
+    """Return a principal that the estate does not hold, by its ARN.
+
+    Returns:
+        The root user, a session of a role of the estate, or a principal of another account, of which is assumed that
+        its own account's policies allow everything; None for what cannot be a principal or should be in the estate.
+    """
+    segments = arn.split(":", 5)
+    if len(segments) != 6 or not segments[4]:
+        return None
+    account, (what, _, rest) = segments[4], segments[5].partition("/")
+    if segments[5] == "root":
+        return Principal(arn, "root")
+    if what == "assumed-role" and account in estate.accounts:
+        name = rest.partition("/")[0]
+        roles = [one for one in estate.principals.values() if one.kind == "role" and one.account == account]
+        role = next((one for one in roles if one.name == name), None)
+        return replace(role, caller=arn) if role else None
+    if account in estate.accounts or what not in ("user", "role", "assumed-role"):
+        return None
+    return Principal(arn, "user" if what == "user" else "role", (ALLOW_ALL,))
+
+
 def _outside_of(kind: str, value: str, table: Table) -> tuple[str, Principal | None]:
     """Return how to call a principal that a policy names, and the principal; None for services and the like."""
     if kind != "AWS":

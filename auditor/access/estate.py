@@ -51,12 +51,13 @@ class Principal:
 
     Attributes:
         arn: Its ARN.
-        kind: ``user`` or ``role``.
+        kind: ``user``, ``role``, ``root`` or, for a group's policies alone, ``group``.
         policies: Its identity policies, those of a user's groups included, each a ``Named``.
         boundary: Its permissions boundary (``Named`` or ``Unreadable``), or None.
         tags: Its tags.
         trust: A role's trust policy.
         session: A session policy that limits it, or None.
+        caller: ARN that its requests carry: of one session of the role; empty: its own.
     """
 
     arn: str
@@ -66,6 +67,7 @@ class Principal:
     tags: Mapping[str, str] = field(default_factory=dict)
     trust: Any = None
     session: Any = None
+    caller: str = ""
 
     @property
     def account(self) -> str:
@@ -307,7 +309,7 @@ class Estate:
             keys.known |= {"aws:CurrentTime": self.now.isoformat(), "aws:EpochTime": int(self.now.timestamp())}
         keys.known |= context or {}
         return Request(
-            principal.arn,
+            principal.caller or principal.arn,
             action,
             resource,
             _account_of(resource) or principal.account,
@@ -321,7 +323,7 @@ class Estate:
         keys.known |= {
             "aws:PrincipalArn": principal.arn,
             "aws:PrincipalAccount": principal.account,
-            "aws:PrincipalType": "User" if principal.kind == "user" else "AssumedRole",
+            "aws:PrincipalType": _TYPES[principal.kind],
             "aws:PrincipalIsAWSService": "false",
             # Whether to use TLS is the caller's choice.
             "aws:SecureTransport": "true",
@@ -346,6 +348,10 @@ class Estate:
         segments = resource.split(":", 5)
         if len(segments) == 6 and segments[3]:
             keys.known["aws:RequestedRegion"] = segments[3]
+
+
+#: ``aws:PrincipalType`` by kind of principal (IAM User Guide, "Principal key values").
+_TYPES = {"user": "User", "role": "AssumedRole", "root": "Account", "group": "User"}
 
 
 @dataclass

@@ -22,6 +22,7 @@ COMMANDS = {
     "collect": ("auditor.cli.audit", "Collect the inventory only, into a snapshot file."),
     "rules": ("auditor.cli.rules", "List rules, show a rule's page, write a new one."),
     "permissions": ("auditor.cli.rules", "Print the least IAM policy for the selected rules."),
+    "access": ("auditor.cli.access", "Say who can do what to a table, and why."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -22,6 +23,7 @@ from auditor.config import suggest
 from auditor.errors import UsageError
 from auditor.inventory import Caller, Inventory
 from auditor.report import Report, RunInfo, exit_line
+from auditor.resources import Resource
 from auditor.rule_api import Severity
 
 if TYPE_CHECKING:
@@ -31,6 +33,9 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 INTERRUPTED = 130
+
+#: Raw facts, each with the kind of resource that it is wanted for.
+Wanted = set[tuple[type, type[Resource]]]
 
 output = together(
     option(
@@ -85,15 +90,7 @@ def run(context: click.Context, /, **_: Any) -> int:
 @click.pass_context
 def demo(context: click.Context, /, **_: Any) -> int:
     """Audit the embedded example organisation: three accounts, three regions, no AWS and no network."""
-    try:
-        from auditor.sources import demo as example
-    except ModuleNotFoundError as error:
-        if (error.name or "").partition(".")[0] != "moto":
-            raise
-        raise UsageError(
-            "the example organisation needs moto, which is not installed.",
-            "Install ddbaudit with its extra `demo`: pip install '.[demo]'.",
-        ) from None
+    example = demo_source()
     settings = settle(context, example.CONFIG)
     for name, flag in (("profile", "--profile"), ("snapshot", "--from")):
         # What the environment or a file says for `run` is not meant for the example.
@@ -102,20 +99,8 @@ def demo(context: click.Context, /, **_: Any) -> int:
     check_writable(settings)
     check_region_names(settings)
     started = now()
-    with example.organisation() as accounts:
-        from auditor.resources import Account
-        from auditor.sources.aws.pacing import Pacer
-        from auditor.sources.aws.session import Access
-
-        pace_is_chosen = "pace" in settings.origins or (
-            context.get_parameter_source("pace") is not click.core.ParameterSource.DEFAULT
-        )
-        if not pace_is_chosen:
-            settings.options["pace"] = "off"
-        pacer = Pacer(settings["pace"])
-        accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
-        caller = Caller(accounts[0].id, f"arn:aws:sts::{accounts[0].id}:assumed-role/auditor/ddbaudit-demo")
-        collected = collect_from(accesses, caller, settings)
+    wanted = engine.wanted(settings.rules.values())
+    collected = demo_inventory(settings, wanted, pace_is_chosen=_pace_is_chosen(context, settings))
     return finish(settings, collected, "demo", started)
 
 
@@ -147,6 +132,45 @@ def collect(context: click.Context, /, **_: Any) -> int:
         return INTERRUPTED
     click.echo("ddbaudit: exit 0", err=True)
     return 0
+
+
+def demo_source() -> ModuleType:
+    """Return the module of the example organisation.
+
+    Raises:
+        UsageError: moto is not installed.
+    """
+    try:
+        from auditor.sources import demo as example
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] != "moto":
+            raise
+        raise UsageError(
+            "the example organisation needs moto, which is not installed.",
+            "Install ddbaudit with its extra `demo`: pip install '.[demo]'.",
+        ) from None
+    return example
+
+
+def _pace_is_chosen(context: click.Context, settings: Settings) -> bool:
+    return "pace" in settings.origins or (
+        context.get_parameter_source("pace") is not click.core.ParameterSource.DEFAULT
+    )
+
+
+def demo_inventory(settings: Settings, wanted: Wanted, *, pace_is_chosen: bool = False) -> Inventory:
+    """Return what is wanted of the example organisation."""
+    from auditor.resources import Account
+    from auditor.sources.aws.pacing import Pacer
+    from auditor.sources.aws.session import Access
+
+    with demo_source().organisation() as accounts:
+        if not pace_is_chosen:
+            settings.options["pace"] = "off"
+        pacer = Pacer(settings["pace"])
+        accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
+        caller = Caller(accounts[0].id, f"arn:aws:sts::{accounts[0].id}:assumed-role/auditor/ddbaudit-demo")
+        return collect_from(accesses, caller, settings, wanted)
 
 
 def now() -> datetime:
@@ -230,8 +254,13 @@ def from_snapshot(settings: Settings) -> Inventory:
     return collected.narrowed(names) if names else collected
 
 
-def from_aws(settings: Settings) -> Inventory:
-    """Return the inventory of the account that the credentials belong to."""
+def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
+    """Return the inventory of the account that the credentials belong to.
+
+    Args:
+        settings: The command's settings.
+        wanted: The facts to collect, each with its kind of resource; default: those of the selected rules.
+    """
     from auditor.sources.aws.pacing import Pacer
     from auditor.sources.aws.session import Access, identify, open_session
 
@@ -239,14 +268,15 @@ def from_aws(settings: Settings) -> Inventory:
     session = open_session(settings["profile"])
     account, arn = identify(session, settings["profile"])
     access = Access(account, "", session, Pacer(settings["pace"]))
-    return collect_from([access], Caller(account.id, arn), settings)
+    needed = engine.wanted(settings.rules.values()) if wanted is None else wanted
+    return collect_from([access], Caller(account.id, arn), settings, needed)
 
 
-def collect_from(accesses: list[Access], caller: Caller, settings: Settings) -> Inventory:
-    """Collect what the selected rules need, with a progress bar on a terminal."""
+def collect_from(accesses: list[Access], caller: Caller, settings: Settings, wanted: Wanted) -> Inventory:
+    """Collect what is wanted, with a progress bar on a terminal."""
     from auditor.sources.aws.collect import collect as collect_facts
 
-    regions, wanted = list(settings["region"]), engine.wanted(settings.rules.values())
+    regions = list(settings["region"])
     log.info("collecting %d kinds of facts from %d accounts as %s", len(wanted), len(accesses), caller.arn)
     with progress_bar(settings) as progress:
         return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress)
