@@ -153,7 +153,21 @@ def actions_of(verb: str) -> tuple[Action, ...]:
         return (known,)
     if verb not in verbs():
         raise KeyError(verb)
-    return tuple(action for action in of_verb(verb) if action.name.startswith("dynamodb:"))
+    held = [action for action in of_verb(verb) if action.name.startswith("dynamodb:")]
+    return tuple(sorted(held, key=_strength))
+
+
+#: Actions that tell most about what a verb lets do, in this order; they are tried and named first.
+_STRONGEST = (
+    *("Scan", "Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "DeleteTable", "UpdateTable"),
+    *("PutResourcePolicy", "ExportTableToPointInTime", "GetRecords", "DescribeTable"),
+)
+
+
+def _strength(action: Action) -> tuple[int, bool]:
+    """Strongest first, then in the table's order; what the Service Authorization Reference lacks comes last."""
+    name = action.name.partition(":")[2]
+    return (_STRONGEST.index(name) if name in _STRONGEST else len(_STRONGEST)), not action.listed
 
 
 def resources_of(action: Action, table: Table) -> Iterator[tuple[str, ...]]:

@@ -17,7 +17,7 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from functools import lru_cache
 
 from auditor.access.actions import multivalued
@@ -83,12 +83,12 @@ class Context:
 Compare = Callable[[str, str], bool | None]
 
 
+#: Numbers as JSON writes them, a sign allowed; Python's own reading is more generous (1_000, ٣).
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,4})?\Z")
+
+
 def _number(text: str) -> Decimal | None:
-    try:
-        number = Decimal(text.strip())
-    except (InvalidOperation, ValueError):
-        return None
-    return number if number.is_finite() else None
+    return Decimal(text.strip()) if _NUMBER.match(text.strip()) else None
 
 
 @lru_cache(maxsize=4096)

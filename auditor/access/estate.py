@@ -22,7 +22,7 @@ DATA_ACTIONS = frozenset(
     f"dynamodb:{name}"
     for name in (
         *("GetItem", "BatchGetItem", "Query", "Scan", "ConditionCheckItem", "SearchVectors", "GetRecords"),
-        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem"),
+        *("PutItem", "UpdateItem", "DeleteItem", "BatchWriteItem", "StartBulkPutItems"),
         *("PartiQLSelect", "PartiQLInsert", "PartiQLUpdate", "PartiQLDelete"),
     )
 )
