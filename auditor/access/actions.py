@@ -184,9 +184,8 @@ def table_level(action: Action) -> bool:
 def multivalued(key: str) -> bool:
     """Tell whether a condition key, in any case, may have several values: one that takes a set operator.
 
-    Known are the keys of the table's services and the global ones. Sources: the Service Authorization Reference's
-    key types; IAM User Guide, "AWS global condition context keys"; "Available keys for AWS OIDC federation" for amr,
-    which any identity provider may have.
+    Known are the keys of the table's services and the global ones. ``amr`` of an identity provider is not among them:
+    a list of one, as guests of a Cognito identity pool have it, compares like a single value. Sources: the Service
+    Authorization Reference's key types; IAM User Guide, "AWS global condition context keys".
     """
-    lower = key.lower()
-    return lower in _table().multivalued or lower.endswith(":amr")
+    return key.lower() in _table().multivalued

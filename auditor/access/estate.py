@@ -374,17 +374,20 @@ def _organization_keys(keys: _Keys, who: str, account: Account) -> None:
 
 
 def _service_keys(keys: _Keys, action: str) -> None:
-    """Keys that the action's service presents; where AWS contradicts itself (SearchVectors) they stay open."""
+    """Keys that DynamoDB and DAX present; where AWS contradicts itself (SearchVectors) they stay open."""
     known = find(action)
     if known is None:
         return
-    keys.supplied += [key for key in known.keys if key not in _SOMETIMES and not key.startswith("aws:")]
+    service = action.partition(":")[0]
+    if service not in ("dynamodb", "dax"):
+        return
+    sometimes = _SOMETIMES | ({"dynamodb:select"} if known.name == "dynamodb:GetItem" else frozenset())
+    keys.supplied += [key for key in known.keys if key not in sometimes]
     if known.name in _TAGGING:
         keys.supplied.append("aws:TagKeys")
     else:
         keys.absent += ["aws:RequestTag/*", "aws:TagKeys"]
     if known.name != "dynamodb:SearchVectors":
-        service = action.partition(":")[0]
         every = {key for one in actions(service) for key in one.keys}
         keys.absent += sorted(key for key in every - known.keys if key.startswith(f"{service}:"))
 

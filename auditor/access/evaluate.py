@@ -169,7 +169,8 @@ class _Evaluation:
         self.lints: list[str] = []
         known = find(request.action)
         # An action without resource types is granted on `*` only.
-        self.resource = "*" if known is not None and not known.resources else request.resource
+        bare = known is not None and known.listed and not known.resources
+        self.resource = "*" if bare else request.resource
         owner = request.resource_account
         if owner is None:
             parts = request.resource.split(":", SEGMENTS - 1)
@@ -253,6 +254,10 @@ class _Evaluation:
         if kind not in ("resource", "rcp", "endpoint"):
             return NamedCaller(exact=True)
         if statement.principals is None:
+            if kind == "resource":
+                self.lints.append(
+                    f"a resource policy's statement {statement.sid or statement.index} names no principal"
+                )
             return NamedCaller(exact=kind != "resource")
         if not statement.not_principal:
             found = named(statement.principals, self.who, self.context)

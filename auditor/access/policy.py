@@ -146,10 +146,21 @@ def read(document: Any, name: str = "policy", *, trust: bool = False) -> Policy:
 @lru_cache(maxsize=16384)
 def _read_text(text: str, name: str, trust: bool) -> Policy:
     try:
-        document = json.loads(text)
+        document = json.loads(text, object_pairs_hook=_members)
+    except _Malformed as error:
+        return Policy(name, unreadable=str(error))
     except (ValueError, RecursionError) as error:
         return Policy(name, unreadable=f"it is no JSON: {error}")
     return _read(document, name, trust)
+
+
+def _members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Refuse an object that has a member twice: AWS does, and a reader could take the wrong one."""
+    members = dict(pairs)
+    if len(members) != len(pairs):
+        names = [name for name, _ in pairs]
+        raise _Malformed(f"{next(name for name in names if names.count(name) > 1)!r} stands twice in one object")
+    return members
 
 
 def _read(document: Any, name: str, trust: bool) -> Policy:

@@ -200,7 +200,7 @@ def estate(resolver: Any, config: Config) -> engine.Estate:
     return engine.Estate(
         accounts,
         people,
-        found.tables,
+        {arn: one for arn, one in found.tables.items() if resolver.inventory.in_scope(Table.from_arn(arn))},
         found.clusters,
         found.pools,
         None if config.abac_enabled == "unknown" else config.abac_enabled,

@@ -36,7 +36,7 @@ INDEX = f"{TABLE}/index/by-date"
 STREAM = f"{TABLE}/stream/2024-05-01T12:30:00.123"
 CLUSTER = f"arn:aws:dax:eu-west-1:{ACCOUNT}:cache/orders"
 KEY = f"arn:aws:kms:eu-west-1:{ACCOUNT}:key/1234abcd-12ab-34cd-56ef-1234567890ab"
-FULL: Doc = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+FULL: Doc = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 
 ALLOWED = "allowed"
 CONDITIONAL = "conditional"

@@ -235,7 +235,6 @@ def test_the_services_of_resource_control_policies() -> None:
         "kms:ResourceAliases",
         "kms:EncryptionContextKeys",
         "sts:TransitiveTagKeys",
-        "cognito-identity.amazonaws.com:amr",
     ],
 )
 def test_keys_of_several_values(key: str) -> None:
@@ -253,7 +252,7 @@ def test_keys_of_several_values(key: str) -> None:
         "aws:SourceVpce",
         "kms:ViaService",
         "cognito-identity.amazonaws.com:aud",
-        "amr",
+        "cognito-identity.amazonaws.com:amr",
         "",
     ],
 )

@@ -1365,3 +1365,14 @@ def test_a_document_without_statements_never_allows(document: Any) -> None:
 
 def test_an_unreadable_statement_is_said_to_be_the_reason() -> None:
     assert judge(identity=["{"]).conditions
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"Statement": [{"Effect": "Deny", "Effect": "Allow", "Action": "*", "Resource": "*"}]}',
+        '{"Statement": [{"Effect": "Deny", "Action": "*", "Resource": "*"}], "Statement": []}',
+    ],
+)
+def test_a_document_that_says_two_things_in_one_place_cannot_be_read(text: str) -> None:
+    assert judge(identity=[FULL, text]).verdict == "conditional"

@@ -8,12 +8,23 @@ from datetime import UTC, datetime
 from auditor.facts import CollectionTime, EnabledRegions, Gap, RegionScope
 from auditor.inventory import Caller, CallError, Inventory, Scope
 from auditor.resources import Account, Region, Resource
-from auditor.sources.aws import account, cloudtrail, config_service, dax, dynamodb, ec2, kms
+from auditor.sources.aws import (
+    account,
+    cloudtrail,
+    cognito,
+    config_service,
+    dax,
+    dynamodb,
+    ec2,
+    iam,
+    kms,
+    organizations,
+)
 from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
 from auditor.sources.aws.session import Access
 
 #: The modules whose collectors serve; importing them registers these.
-SERVICES = (account, cloudtrail, config_service, dax, dynamodb, ec2, kms)
+SERVICES = (account, cloudtrail, cognito, config_service, dax, dynamodb, ec2, iam, kms, organizations)
 
 
 def collect(

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditor.facts import (
     Gap,
+    Index,
     LegacyGlobalTables,
     PointInTimeRecovery,
     Replica,
+    ResourcePolicy,
     TableNames,
     TableSettings,
     Tags,
     Witness,
 )
-from auditor.resources import Key, Region, Table
+from auditor.resources import Key, Region, Stream, Table
 from auditor.sources.aws.collector import Yield, collects, collects_in_bulk
 from auditor.sources.aws.session import Aws, utc
 
@@ -65,13 +67,45 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
         global_table_version=description.get("GlobalTableVersion"),
         multi_region_consistency=description.get("MultiRegionConsistency"),
         disassociation_protection=description.get("DisassociationProtectionEnabled"),
+        partition_keys=_partition_keys(description),
+        indexes=tuple(sorted(_indexes(description), key=lambda index: index.name)),
     )
+
+
+def _partition_keys(description: Mapping[str, Any]) -> tuple[str, ...]:
+    schema = description.get("KeySchema") or []
+    return tuple(one["AttributeName"] for one in schema if one.get("KeyType", "").upper() == "HASH")
+
+
+def _indexes(description: Mapping[str, Any]) -> Iterator[Index]:
+    kinds = {"GlobalSecondaryIndexes": "global", "LocalSecondaryIndexes": "local", "VectorIndexes": "vector"}
+    for member, kind in kinds.items():
+        for entry in description.get(member) or []:
+            yield Index(entry["IndexName"], kind, _partition_keys(entry))
 
 
 def _replica(table: Table, replica: Mapping[str, Any]) -> Replica:
     arn = replica.get("ReplicaArn")
     where = Table.from_arn(arn) if arn else Table(Region(table.account, replica["RegionName"]), table.name)
     return Replica(where, replica.get("ReplicaStatus", "").upper(), replica.get("ReplicaStatusDescription"))
+
+
+@collects(ResourcePolicy, about=Table)
+def table_policy(aws: Aws, table: Table) -> Yield:
+    """Yield the table's resource policy; having none is the normal case."""
+    yield table, _policy(aws, table.arn)
+
+
+@collects(ResourcePolicy, about=Stream)
+def stream_policy(aws: Aws, stream: Stream) -> Yield:
+    """Yield the stream's resource policy, which is not the table's."""
+    yield stream, _policy(aws, stream.arn)
+
+
+def _policy(aws: Aws, arn: str) -> ResourcePolicy:
+    absent = ("PolicyNotFoundException",)
+    answer = aws.call("dynamodb:GetResourcePolicy", absent=absent, gone=GONE, ResourceArn=arn)
+    return ResourcePolicy(answer.get("Policy") if answer else None)
 
 
 @collects(PointInTimeRecovery, about=Table)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ from auditor.facts import (
     VpcInfo,
     Vpcs,
 )
-from auditor.resources import Account, Region, Subnet, Vpc
+from auditor.resources import Account, Region, Subnet, Vpc, VpcEndpoint
 from auditor.sources.aws.collector import Yield, collects
 from auditor.sources.aws.session import Aws, Missing
 
@@ -131,12 +132,19 @@ def _route(route: Mapping[str, Any]) -> Route:
     )
 
 
+#: Names of DynamoDB's endpoint services, whatever the partition's prefix (Amazon VPC User Guide, AWS PrivateLink).
+DYNAMODB = re.compile(r"\.dynamodb(-fips|-streams)?\Z")
+
+
 @collects(VpcEndpoints, about=Region)
 def vpc_endpoints(aws: Aws, region: Region) -> Yield:
-    """Yield the VPC endpoints."""
-    found = [
-        _endpoint(entry) for page in aws.pages("ec2:DescribeVpcEndpoints") for entry in page.get("VpcEndpoints", [])
-    ]
+    """Yield the VPC endpoints; those of DynamoDB are resources of their own."""
+    found = []
+    for page in aws.pages("ec2:DescribeVpcEndpoints"):
+        for entry in page.get("VpcEndpoints", []):
+            found.append(_endpoint(entry))
+            if DYNAMODB.search(found[-1].service):
+                yield VpcEndpoint(region, found[-1].id), None
     yield region, VpcEndpoints(tuple(sorted(found, key=lambda endpoint: endpoint.id)))
 
 

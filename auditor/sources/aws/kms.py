@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from auditor.facts import KeyAliases, KeyRotation, KeySettings
+from auditor.facts import Grant, KeyAliases, KeyGrants, KeyPolicy, KeyRotation, KeySettings
 from auditor.resources import Key, Region
 from auditor.sources.aws.collector import Yield, collects
 from auditor.sources.aws.session import Aws, utc
@@ -52,6 +52,26 @@ def key_rotation(aws: Aws, key: Key) -> Yield:
             next=utc(answer.get("NextRotationDate")),
         ),
     )
+
+
+@collects(KeyPolicy, about=Key)
+def key_policy(aws: Aws, key: Key) -> Yield:
+    """Yield a key's policy; a key has just one, named default."""
+    answer = aws.call("kms:GetKeyPolicy", KeyId=key.arn, PolicyName="default")
+    yield key, KeyPolicy(answer["Policy"])
+
+
+@collects(KeyGrants, about=Key)
+def key_grants(aws: Aws, key: Key) -> Yield:
+    """Yield a key's grants."""
+    found = []
+    for page in aws.pages("kms:ListGrants", KeyId=key.arn):
+        for grant in page.get("Grants", []):
+            limits = grant.get("Constraints") or {}
+            context = limits.get("EncryptionContextSubset") or limits.get("EncryptionContextEquals") or {}
+            operations = tuple(sorted(grant.get("Operations") or []))
+            found.append(Grant(grant.get("GranteePrincipal", ""), operations, dict(context), grant.get("GrantId", "")))
+    yield key, KeyGrants(tuple(sorted(found, key=lambda one: (one.grantee, one.id))))
 
 
 @collects(KeyAliases, about=Region)

@@ -31,6 +31,22 @@ DOCUMENTED_RATES: dict[str, float] = {
     "kms:DescribeKey": 200,
     "kms:GetKeyRotationStatus": 100,
     "kms:ListAliases": 50,
+    # The same document: GetKeyPolicy 1,000, ListGrants 100.
+    "kms:GetKeyPolicy": 100,
+    "kms:ListGrants": 50,
+    # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
+    "dynamodb:GetResourcePolicy": 100,
+    # AWS Organizations User Guide names no rates for reads; these stay well below what is seen to be throttled.
+    "organizations:DescribeOrganization": 2,
+    "organizations:ListRoots": 2,
+    "organizations:ListAccounts": 4,
+    "organizations:ListParents": 4,
+    "organizations:ListPoliciesForTarget": 4,
+    "organizations:DescribePolicy": 2,
+    # Amazon Cognito Developer Guide, Quotas: management calls of identity pools, 10 a second and less.
+    "cognito-identity:ListIdentityPools": 5,
+    "cognito-identity:DescribeIdentityPool": 5,
+    "cognito-identity:GetIdentityPoolRoles": 5,
     # Amazon EC2 API Reference, Request throttling: non-mutating calls refill 20 a second or more.
     "ec2:DescribeNetworkInterfaces": 10,
 }

@@ -12,6 +12,7 @@ from typing import Any
 
 import boto3
 
+from auditor.sources.demo import people
 from auditor.sources.demo.supplement import Supplement
 
 MANAGEMENT, PRODUCTION, SANDBOX = "111122223333", "444455556666", "777788889999"
@@ -180,6 +181,7 @@ TABLES: dict[str, list[TableSpec]] = {
         TableSpec("load-test-orders", IRELAND, tags="checkout dev internal", recovery_days=1),
         TableSpec("poc-chatbot", VIRGINIA, tags="data-science dev internal", more_tags={"encryption-key": "aws-owned"}),
         TableSpec("customers-copy", FRANKFURT, tags="bob dev pii"),
+        TableSpec("orders-live-copy", IRELAND, MANAGED, tags="carol prod internal", recovery_days=35),
         TableSpec("workshop", FRANKFURT, tags="platform dev internal", protected=True, recovery_days=35),
     ],
 }
@@ -210,6 +212,16 @@ def plant(account: str, session: boto3.Session, supplement: Supplement) -> None:
     keys = _keys(account, session, supplement)
     _tables(account, session, supplement, keys)
     PLANTERS[account](session, supplement)
+    held = people.People(account, session, supplement)
+    if account == MANAGEMENT:
+        supplement.organizations, supplement.management = session, account
+        people.organisation(session, account, {PRODUCTION: "production", SANDBOX: "sandbox"})
+        people.management(held)
+    elif account == PRODUCTION:
+        people.production(held, session, supplement)
+        people.key_policies(session, keys)
+    else:
+        people.sandbox(held)
 
 
 def _keys(account: str, session: boto3.Session, supplement: Supplement) -> dict[tuple[str, str], str]:
@@ -332,18 +344,22 @@ class Network:
         gateway: str = made["NatGateway"]["NatGatewayId"]
         return gateway
 
-    def endpoint(self, *tables: str) -> None:
-        """Make a gateway endpoint that some route tables use."""
-        self.ec2.create_vpc_endpoint(
+    def endpoint(self, *tables: str, policy: str = "") -> str:
+        """Make a gateway endpoint that some route tables use, and return its id."""
+        limits = {"PolicyDocument": policy} if policy else {}
+        made = self.ec2.create_vpc_endpoint(
             VpcId=self.vpc,
             VpcEndpointType="Gateway",
             ServiceName=f"com.amazonaws.{self.zone[:-1]}.dynamodb",
             RouteTableIds=list(tables),
+            **limits,
         )
+        endpoint: str = made["VpcEndpoint"]["VpcEndpointId"]
+        return endpoint
 
 
-def _shop_network(session: boto3.Session) -> Network:
-    """The VPC as it should be: private subnets that all use the endpoint, NAT for everything else."""
+def _shop_network(session: boto3.Session) -> tuple[Network, str]:
+    """Make the VPC as it should be, private subnets that all use the endpoint; return the endpoint's id with it."""
     shop = Network.make(session, IRELAND, "10.10.0.0/16")
     public, public_table = shop.subnet("10.10.0.0/24", public=True)
     shop.route(public_table, GatewayId=shop.internet_gateway())
@@ -354,8 +370,7 @@ def _shop_network(session: boto3.Session) -> Network:
         shop.route(table, NatGatewayId=gateway)
         shop.instance(private)
         tables.append(table)
-    shop.endpoint(*tables)
-    return shop
+    return shop, shop.endpoint(*tables, policy=people.endpoint_policy(PRODUCTION))
 
 
 def _management(session: boto3.Session, supplement: Supplement) -> None:
@@ -380,7 +395,8 @@ def _management(session: boto3.Session, supplement: Supplement) -> None:
 
 
 def _production(session: boto3.Session, supplement: Supplement) -> None:
-    shop = _shop_network(session)
+    shop, endpoint = _shop_network(session)
+    people.resource_policies(PRODUCTION, session, supplement, endpoint, SECURITY)
     private, _ = shop.subnet("10.10.10.0/24")
 
     # The classic mistake: the endpoint serves the main route table, the workloads have their own.

@@ -16,6 +16,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import boto3
+from botocore import xform_name
 
 from auditor.sources.aws.account import DEFAULT_REGIONS
 
@@ -35,6 +36,15 @@ class Supplement:
         subnet_groups: (account, region) -> DAX subnet groups.
         legacy: (account, region) -> global tables of version 2017.11.29.
         trails: account -> trails of the organisation that the account sees in every region.
+        organizations: A session of the management account, which answers the members' questions about the organisation.
+        management: Number of the management account.
+        principals: ARN of a user or role -> members of its entry in GetAccountAuthorizationDetails.
+        attached: ARN of a user, group or role -> names of AWS managed policies that are attached to it.
+        managed: Name of an AWS managed policy -> its document.
+        pools: Identity pool id -> members of DescribeIdentityPool's answer.
+        pool_roles: Identity pool id -> the answer of GetIdentityPoolRoles.
+        stream_policies: ARN of a stream -> its resource policy.
+        denied: Account -> operations that the auditor may not call there.
         now: The organisation's clock, which ``SOURCE_DATE_EPOCH`` can set; its times come from it, not from moto.
     """
 
@@ -46,6 +56,15 @@ class Supplement:
     subnet_groups: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
     legacy: dict[tuple[str, str], list[Answer]] = field(default_factory=dict)
     trails: dict[str, list[Answer]] = field(default_factory=dict)
+    organizations: boto3.Session | None = None
+    management: str = ""
+    principals: dict[str, Answer] = field(default_factory=dict)
+    attached: dict[str, list[str]] = field(default_factory=dict)
+    managed: dict[str, Answer] = field(default_factory=dict)
+    pools: dict[str, Answer] = field(default_factory=dict)
+    pool_roles: dict[str, Answer] = field(default_factory=dict)
+    stream_policies: dict[str, str] = field(default_factory=dict)
+    denied: dict[str, set[str]] = field(default_factory=dict)
     now: datetime = field(
         default_factory=lambda: datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
     )
@@ -55,8 +74,13 @@ class Supplement:
 
         def before(model: Any, params: dict[str, Any], context: dict[str, Any], **_: Any) -> Any:
             request = context["demo_request"] = _request(params.get("body"))
-            answer = self._missing.get(model.name)
-            given = answer(account, context["client_region"], request) if answer else None
+            if model.name in self.denied.get(account, ()):
+                given: Answer | None = _denied(f"not authorized to perform {model.name}")
+            elif model.service_model.service_name == "organizations" and account != self.management:
+                given = self._organization(model.name, request)
+            else:
+                answer = self._missing.get(model.name)
+                given = answer(account, context["client_region"], request) if answer else None
             if given is None:
                 return None
             status = 400 if "Error" in given else 200
@@ -94,6 +118,12 @@ class Supplement:
             "GetKeyRotationStatus": self._foreign_key,
             "GetTrailStatus": self._foreign_trail,
             "GetEventSelectors": self._foreign_trail,
+            "GetKeyPolicy": self._foreign_key,
+            "ListGrants": self._foreign_key,
+            "GetIdentityPoolRoles": lambda _account, _region, request: (
+                {"IdentityPoolId": request["IdentityPoolId"]} | self.pool_roles.get(request["IdentityPoolId"], {})
+            ),
+            "GetResourcePolicy": self._stream_policy,
             "ListEventDataStores": lambda _account, _region, _request: {"EventDataStores": []},
         }
 
@@ -110,6 +140,10 @@ class Supplement:
             "DescribeRegions": self._enabled_regions,
             "DescribeVpcEndpoints": self._endpoints,
             "DescribePrefixLists": self._prefix_lists,
+            "GetAccountAuthorizationDetails": self._identities,
+            "DescribeIdentityPool": lambda _account, _request, parsed: parsed.update(
+                self.pools.get(parsed["IdentityPoolId"], {})
+            ),
             "DescribeTrails": lambda account, _request, parsed: parsed["trailList"].extend(
                 self.trails.get(account, [])
             ),
@@ -129,6 +163,45 @@ class Supplement:
         """A member account sees the organisation's trail and may not look into it."""
         arn = request.get("Name") or request.get("TrailName") or ""
         return None if f":{account}:" in arn else _denied(f"not authorized on resource: {arn}")
+
+    def _organization(self, operation: str, request: Answer) -> Answer:
+        """Moto keeps the organisation in its management account only; the delegation that members have is here."""
+        if self.organizations is None:
+            return {"Error": {"Code": "AWSOrganizationsNotInUseException", "Message": "no organisation"}}
+        client = self.organizations.client("organizations", region_name="us-east-1")
+        answer: Answer = getattr(client, xform_name(operation))(**request)
+        return {name: value for name, value in answer.items() if name != "ResponseMetadata"}
+
+    def _stream_policy(self, _account: str, _region: str, request: Answer) -> Answer | None:
+        """Moto knows no resource policies of streams."""
+        arn = request["ResourceArn"]
+        if "/stream/" not in arn:
+            return None
+        if arn in self.stream_policies:
+            return {"Policy": self.stream_policies[arn], "RevisionId": "1"}
+        return {"Error": {"Code": "PolicyNotFoundException", "Message": f"Resource-based policy not found for {arn}"}}
+
+    def _identities(self, _account: str, _request: Answer, parsed: Answer) -> None:
+        """Moto leaves out users' boundaries and tags, and loads AWS's managed policies all or not at all."""
+        used: set[str] = set()
+        for member in ("UserDetailList", "GroupDetailList", "RoleDetailList"):
+            for entry in parsed.get(member, []):
+                entry.update(self.principals.get(entry["Arn"], {}))
+                names = self.attached.get(entry["Arn"], [])
+                used.update(names)
+                entry["AttachedManagedPolicies"] = [
+                    *entry.get("AttachedManagedPolicies", []),
+                    *({"PolicyName": name, "PolicyArn": managed_arn(name)} for name in names),
+                ]
+        parsed["Policies"] += [
+            {
+                "PolicyName": name,
+                "Arn": managed_arn(name),
+                "DefaultVersionId": "v1",
+                "PolicyVersionList": [{"VersionId": "v1", "IsDefaultVersion": True, "Document": self.managed[name]}],
+            }
+            for name in sorted(used)
+        ]
 
     def _recovery(self, _account: str, _request: Answer, parsed: Answer) -> None:
         recovery = parsed["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
@@ -177,6 +250,11 @@ class Supplement:
         for entry in parsed["VpcEndpoints"]:
             if entry["VpcEndpointType"] == "Gateway":
                 entry["PrivateDnsEnabled"] = False
+
+
+def managed_arn(name: str) -> str:
+    """Return the ARN of an AWS managed policy."""
+    return f"arn:aws:iam::aws:policy/{name}"
 
 
 def _request(body: Any) -> Answer:
