@@ -466,19 +466,24 @@ class Access:
             if edge.verdict != "denied":
                 yield name, edge
         for statement in trust.statements:
-            if not statement.allow:
-                continue
-            keys = {condition.key for condition in statement.conditions}
             for kind, value in statement.principals or ():
-                if kind != "Federated":
+                if kind != "Federated" or not statement.allow or self._told_for_its_pool(role, value):
                     continue
-                name, action = _federation(value, keys)
-                if name.startswith("public: any identity pool") and self.estate.pools and _audience(keys):
-                    continue  # told for the pool itself
-                request = Request(value, action, role.arn, unknown_keys=["*"])
+                name, action = _federation(value, {condition.key for condition in statement.conditions})
+                # Whoever asks the provider for a token names the audience.
+                audience = {
+                    condition.key: condition.values[0]
+                    for condition in statement.conditions
+                    if condition.key.endswith(":aud") and condition.values
+                }
+                request = Request(value, action, role.arn, context=audience, unknown_keys=["*"])
                 edge = evaluate(request, Policies(resource=role.trust))
                 if edge.verdict != "denied":
                     yield name, edge
+
+    def _told_for_its_pool(self, role: Principal, provider: str) -> bool:
+        pools = [one for one in self.estate.pools if role.arn in (one.unauthenticated, *one.authenticated)]
+        return provider == "cognito-identity.amazonaws.com" and bool(pools)
 
     def _pool(self, pool: Pool, verb: str, table: Table, assumptions: tuple[str, ...]) -> Iterator[Answer]:
         for guests in (True, False):

@@ -103,9 +103,8 @@ class Hit:
     @property
     def statement(self) -> str:
         """The statement in words: its Sid, or its number."""
-        if self.index < 0:
-            return f"policy {self.policy}, which cannot be read"
-        return f"statement {self.sid or self.index} of policy {self.policy}"
+        name = self.policy if "policy" in self.policy else f"policy {self.policy}"
+        return f"{name}, which cannot be read" if self.index < 0 else f"statement {self.sid or self.index} of {name}"
 
 
 @dataclass(frozen=True)
@@ -224,8 +223,9 @@ class _Evaluation:
         for number, document in enumerate(documents):
             policy = self._read(document, name if name.endswith("policy") else f"{name} {number}")
             if policy.unreadable is not None:
-                note = Atom(f"policy {policy.name}, which cannot be read, allows it", "note")
-                refusal = Atom(f"policy {policy.name}, which cannot be read, denies it", "note")
+                called = policy.name if "policy" in policy.name else f"policy {policy.name}"
+                note = Atom(f"{called}, which cannot be read, allows it", "note")
+                refusal = Atom(f"{called}, which cannot be read, denies it", "note")
                 allow.append(note)
                 deny.append(refusal)
                 self.hits.append(Hit(kind, policy.name, "", -1, True, note, level))

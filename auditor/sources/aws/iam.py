@@ -110,6 +110,7 @@ def _role(entry: Mapping[str, Any]) -> RoleInfo:
 
 
 def _managed(entry: Mapping[str, Any]) -> ManagedPolicy:
+    name = entry["Arn"].rpartition("/")[2]
     version = next((one for one in entry.get("PolicyVersionList") or [] if one.get("IsDefaultVersion")), None)
     if version is None or version.get("Document") is None:
         gap = Gap(
@@ -117,8 +118,8 @@ def _managed(entry: Mapping[str, Any]) -> ManagedPolicy:
             f"AWS did not return the default version of {entry['Arn']}.",
             "iam:GetAccountAuthorizationDetails",
         )
-        return ManagedPolicy(entry["Arn"], entry["PolicyName"], gap)
-    return ManagedPolicy(entry["Arn"], entry["PolicyName"], _text(version["Document"]))
+        return ManagedPolicy(entry["Arn"], name, gap)
+    return ManagedPolicy(entry["Arn"], name, _text(version["Document"]))
 
 
 def _used(users: Iterable[UserInfo], groups: Iterable[GroupInfo], roles: Iterable[RoleInfo]) -> set[str]:

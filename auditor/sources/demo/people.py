@@ -162,7 +162,13 @@ def production(people: People, session: boto3.Session, supplement: Supplement) -
     """Plant the identities of the production account: most are as they should be, each flaw stands once."""
     people.common()
     orders, customers = people.table("orders"), people.table("customers")
-    people.role("orders-api", service("lambda"), allow(*READ, *WRITE, on=[orders, f"{orders}/index/*"], Sid="Orders"))
+    through = {"StringLike": {"kms:ViaService": "dynamodb.*.amazonaws.com"}}
+    people.role(
+        "orders-api",
+        service("lambda"),
+        allow(*READ, *WRITE, on=[orders, f"{orders}/index/*"], Sid="Orders"),
+        allow("kms:Decrypt", on=f"arn:aws:kms:*:{people.account}:key/*", Sid="KeyOfOrders", Condition=through),
+    )
     people.role("reporting", service("glue"), allow("dynamodb:Scan", "dynamodb:Query", Sid="EverythingForReports"))
     people.role("support-tool", service("ec2"), aws=("AmazonDynamoDBFullAccess_v2",))
     people.role(
