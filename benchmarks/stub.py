@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import base64
 import functools
 import json
 import sys
@@ -32,6 +33,22 @@ ACCOUNT = "123456789012"
 HOME, SECOND = "eu-west-1", "eu-central-1"
 ZONES = ("a", "b", "c")
 CREATED = 1_760_000_000
+ORGANIZATION, ROOT, UNIT = "o-exampleorgid", "r-abcd", "ou-abcd-11111111"
+
+#: The policies of AWS that every target of an organisation has.
+MANAGED = {"SERVICE_CONTROL_POLICY": "FullAWSAccess", "RESOURCE_CONTROL_POLICY": "RCPFullAWSAccess"}
+
+#: Columns of a credential report (IAM User Guide, "Getting credential reports").
+REPORT = (
+    *("user", "arn", "user_creation_time", "password_enabled", "password_last_used", "password_last_changed"),
+    *("password_next_rotation", "mfa_active"),
+    *(
+        f"access_key_{number}_{column}"
+        for number in (1, 2)
+        for column in ("active", "last_rotated", "last_used_date", "last_used_region", "last_used_service")
+    ),
+    *(f"cert_{number}_{column}" for number in (1, 2) for column in ("active", "last_rotated")),
+)
 
 #: Calls a second that AWS takes. Where the auditor stays far below AWS's own number, AWS's number.
 RATES: dict[str, float] = DOCUMENTED_RATES | {
@@ -39,6 +56,9 @@ RATES: dict[str, float] = DOCUMENTED_RATES | {
     "kms:DescribeKey": 2000,
     "kms:GetKeyRotationStatus": 1000,
     "kms:ListAliases": 500,
+    "kms:GetKeyPolicy": 1000,
+    "kms:ListGrants": 100,
+    "dynamodb:GetResourcePolicy": 2500,
 }
 
 #: What AWS answers above the rate: HTTP status and error code, by protocol.
@@ -96,7 +116,10 @@ class Seen:
 
 
 class World:
-    """The answers: every region has the same tables, a tenth as many keys, one network, one DAX cluster."""
+    """The answers: every region has the same tables, a tenth as many keys, one network, one DAX cluster.
+
+    The account has a role for every ten tables, and stands below one organisational unit.
+    """
 
     def __init__(self, tables: int) -> None:
         """Name the tables; table ``n`` differs from its neighbours by what divides ``n``."""
@@ -110,7 +133,8 @@ class World:
             AttributeError: the operation is not answered here.
         """
         service, _, name = operation.partition(":")
-        method: Callable[[str, Params], dict[str, Any]] = getattr(self, f"_{service}_{botocore.xform_name(name)}")
+        prefix = service.replace("-", "_")
+        method: Callable[[str, Params], dict[str, Any]] = getattr(self, f"_{prefix}_{botocore.xform_name(name)}")
         return method(region, params)
 
     def _number(self, table: str) -> int:
@@ -179,6 +203,14 @@ class World:
     def _dynamodb_list_global_tables(self, region: str, params: Params) -> dict[str, Any]:
         return {"GlobalTables": []}
 
+    def _dynamodb_get_resource_policy(self, region: str, params: Params) -> dict[str, Any]:
+        arn = params["ResourceArn"]
+        number = self._number(arn.partition("/stream/")[0].rpartition("/")[2])
+        if number % 20 or "/stream/" in arn:
+            raise Refused("PolicyNotFoundException")
+        statement = _allow(["dynamodb:GetItem", "dynamodb:Query"], arn) | {"Principal": {"AWS": role_arn(number // 10)}}
+        return {"Policy": _policy(statement), "RevisionId": f"{CREATED}{number}"}
+
     def _tag_get_resources(self, region: str, params: Params) -> dict[str, Any]:
         tagged = [name for name in self.names if self._tags(self._number(name))]
         page = _page(tagged, params.get("PaginationToken"), params.get("ResourcesPerPage", 50))
@@ -214,6 +246,24 @@ class World:
         ]
         more = {"NextMarker": page[-1]} if page and page[-1] != names[-1] else {}
         return {"Aliases": aliases, "Truncated": bool(more), **more}
+
+    def _kms_get_key_policy(self, region: str, params: Params) -> dict[str, Any]:
+        own = f"arn:aws:iam::{ACCOUNT}:root"
+        return {"Policy": _policy(_allow("kms:*", "*") | {"Principal": {"AWS": own}}), "PolicyName": "default"}
+
+    def _kms_list_grants(self, region: str, params: Params) -> dict[str, Any]:
+        arn = params["KeyId"]
+        table = self.names[int(arn.rpartition("/")[2][:8], 16) * 10 :][0]
+        grant = {
+            "KeyId": arn,
+            "GrantId": arn.rpartition("/")[2].replace("-", "") * 2,
+            "GranteePrincipal": f"dynamodb.{region}.amazonaws.com",
+            "IssuingAccount": f"arn:aws:iam::{ACCOUNT}:root",
+            "CreationDate": CREATED,
+            "Operations": ["Decrypt", "Encrypt", "GenerateDataKey", "DescribeKey", "RetireGrant"],
+            "Constraints": {"EncryptionContextSubset": {"aws:dynamodb:tableName": table}},
+        }
+        return {"Grants": [grant], "Truncated": False}
 
     def _dax_describe_clusters(self, region: str, params: Params) -> dict[str, Any]:
         cluster = {
@@ -279,6 +329,87 @@ class World:
     def _cloudtrail_get_event_selectors(self, region: str, params: Params) -> dict[str, Any]:
         selector = {"ReadWriteType": "All", "IncludeManagementEvents": True, "DataResources": []}
         return {"TrailARN": params["TrailName"], "EventSelectors": [selector]}
+
+    def _iam_get_account_authorization_details(self, region: str, params: Params) -> dict[str, Any]:
+        dax = {"Service": "dax.amazonaws.com"}
+        trust = _policy({"Effect": "Allow", "Principal": dax, "Action": "sts:AssumeRole"})
+        roles = [_role("dax", trust, _allow(["dynamodb:GetItem", "dynamodb:Query"], table_arn("*", "table-*")))]
+        trust = trust.replace("dax.", "lambda.")
+        for number in range((len(self.names) + 9) // 10):
+            scope = [table_arn("*", name) for name in self.names[number * 10 : number * 10 + 10]]
+            actions = ["dynamodb:GetItem", "dynamodb:Query", "dynamodb:PutItem"]
+            roles.append(_role(role_arn(number).rpartition("/")[2], trust, _allow(actions, scope)))
+        start, size = int(params.get("Marker", 0)), int(params.get("MaxItems", 100))
+        answer = {"UserDetailList": [], "GroupDetailList": [], "RoleDetailList": roles[start : start + size]}
+        more = {"Marker": str(start + size)} if start + size < len(roles) else {}
+        return answer | {"Policies": [], "IsTruncated": bool(more), **more}
+
+    def _iam_get_policy(self, region: str, params: Params) -> dict[str, Any]:
+        raise Refused("NoSuchEntity", 404)
+
+    def _iam_get_policy_version(self, region: str, params: Params) -> dict[str, Any]:
+        raise Refused("NoSuchEntity", 404)
+
+    def _iam_generate_credential_report(self, region: str, params: Params) -> dict[str, Any]:
+        return {"State": "COMPLETE"}
+
+    def _iam_get_credential_report(self, region: str, params: Params) -> dict[str, Any]:
+        row = dict.fromkeys(REPORT, "N/A") | {
+            "user": "<root_account>",
+            "arn": f"arn:aws:iam::{ACCOUNT}:root",
+            "user_creation_time": "2020-01-31T09:30:00+00:00",
+            "password_enabled": "not_supported",
+            "mfa_active": "true",
+            "access_key_1_active": "false",
+            "access_key_2_active": "false",
+        }
+        content = f"{','.join(row)}\n{','.join(row.values())}".encode()
+        return {"Content": content, "ReportFormat": "text/csv", "GeneratedTime": "2026-01-31T09:30:00Z"}
+
+    def _organizations_describe_organization(self, region: str, params: Params) -> dict[str, Any]:
+        organization = {
+            "Id": ORGANIZATION,
+            "Arn": f"arn:aws:organizations::{ACCOUNT}:organization/{ORGANIZATION}",
+            "FeatureSet": "ALL",
+            "MasterAccountId": "210987654321",
+            "MasterAccountArn": f"arn:aws:organizations::210987654321:account/{ORGANIZATION}/210987654321",
+            "MasterAccountEmail": "aws@example.com",
+        }
+        return {"Organization": organization}
+
+    def _organizations_list_roots(self, region: str, params: Params) -> dict[str, Any]:
+        types = [{"Type": kind, "Status": "ENABLED"} for kind in MANAGED]
+        return {"Roots": [{"Id": ROOT, "Name": "Root", "PolicyTypes": types}]}
+
+    def _organizations_list_accounts(self, region: str, params: Params) -> dict[str, Any]:
+        accounts = {ACCOUNT: "shop", "210987654321": "management"}
+        return {"Accounts": [{"Id": one, "Name": name, "Status": "ACTIVE"} for one, name in accounts.items()]}
+
+    def _organizations_list_parents(self, region: str, params: Params) -> dict[str, Any]:
+        if params["ChildId"] == UNIT:
+            return {"Parents": [{"Id": ROOT, "Type": "ROOT"}]}
+        return {"Parents": [{"Id": UNIT, "Type": "ORGANIZATIONAL_UNIT"}]}
+
+    def _organizations_list_policies_for_target(self, region: str, params: Params) -> dict[str, Any]:
+        name = MANAGED[params["Filter"]]
+        return {"Policies": [{"Id": f"p-{name}", "Name": name, "Type": params["Filter"], "AwsManaged": True}]}
+
+    def _organizations_describe_policy(self, region: str, params: Params) -> dict[str, Any]:
+        kind = next(kind for kind, name in MANAGED.items() if params["PolicyId"] == f"p-{name}")
+        summary = {"Id": params["PolicyId"], "Name": MANAGED[kind], "Type": kind, "AwsManaged": True}
+        everyone: dict[str, Any] = {"Principal": "*"} if kind.startswith("RESOURCE") else {}
+        return {"Policy": {"PolicySummary": summary, "Content": _policy(_allow("*", "*") | everyone)}}
+
+    def _cognito_identity_list_identity_pools(self, region: str, params: Params) -> dict[str, Any]:
+        pool = {"IdentityPoolId": f"{region}:00000000-1111-4222-8333-444455556666", "IdentityPoolName": "shop"}
+        return {"IdentityPools": [pool]}
+
+    def _cognito_identity_describe_identity_pool(self, region: str, params: Params) -> dict[str, Any]:
+        pool = {"IdentityPoolId": params["IdentityPoolId"], "IdentityPoolName": "shop"}
+        return pool | {"AllowUnauthenticatedIdentities": False, "AllowClassicFlow": False}
+
+    def _cognito_identity_get_identity_pool_roles(self, region: str, params: Params) -> dict[str, Any]:
+        return {"IdentityPoolId": params["IdentityPoolId"], "Roles": {}}
 
     def _sts_get_caller_identity(self, region: str, params: Params) -> dict[str, Any]:
         arn = f"arn:aws:sts::{ACCOUNT}:assumed-role/auditor/benchmark"
@@ -400,6 +531,34 @@ def key_arn(region: str, number: int) -> str:
     return f"arn:aws:kms:{region}:{ACCOUNT}:key/{number:08x}-1111-4222-8333-444455556666"
 
 
+def role_arn(number: int) -> str:
+    """Return the ARN of the role that uses ten tables."""
+    return f"arn:aws:iam::{ACCOUNT}:role/app-{number:04}"
+
+
+def _allow(actions: str | list[str], resources: str | list[str]) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": actions, "Resource": resources}
+
+
+def _policy(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": statements})
+
+
+def _role(name: str, trust: str, statement: dict[str, Any]) -> dict[str, Any]:
+    """Return an entry of RoleDetailList; IAM percent-encodes the documents in it."""
+    return {
+        "Path": "/",
+        "RoleName": name,
+        "RoleId": f"AROA{name.upper():X<16}",
+        "Arn": f"arn:aws:iam::{ACCOUNT}:role/{name}",
+        "CreateDate": "2026-01-31T09:30:00Z",
+        "AssumeRolePolicyDocument": urllib.parse.quote(trust),
+        "RolePolicyList": [{"PolicyName": "tables", "PolicyDocument": urllib.parse.quote(_policy(statement))}],
+        "AttachedManagedPolicies": [],
+        "RoleLastUsed": {"LastUsedDate": "2026-01-31T09:30:00Z", "Region": HOME},
+    }
+
+
 def _page(names: list[str], after: str | None, size: int) -> list[str]:
     start = names.index(after) + 1 if after else 0
     return names[start : start + int(size)]
@@ -440,6 +599,8 @@ def _xml(shape: Shape, value: Any, tag: str) -> str:
         inner = "".join(_members(shape, value))
     elif isinstance(shape, ListShape):
         inner = "".join(_xml(shape.member, one, shape.member.serialization.get("name", "member")) for one in value)
+    elif isinstance(value, bytes):
+        inner = base64.b64encode(value).decode()
     else:
         inner = escape(str(value).lower() if isinstance(value, bool) else str(value))
     return f"<{tag}>{inner}</{tag}>"
@@ -567,9 +728,17 @@ def check(tables: int = 60) -> None:
         "TrailName": "trail",
         "VpcId": "vpc-0a",
         "Attribute": "enableDnsSupport",
+        "ChildId": ACCOUNT,
+        "TargetId": ROOT,
+        "Filter": "SERVICE_CONTROL_POLICY",
+        "PolicyId": "p-FullAWSAccess",
+        "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
     }
     for operation in sorted(declared_operations()):
-        answer = world.answer(operation, HOME, params)
+        try:
+            answer = world.answer(operation, HOME, params)
+        except Refused:
+            continue  # an error has no shape
         report = ParamValidator().validate(answer, model(operation).output_shape)
         if report.has_errors():
             raise ValueError(f"{operation}: {report.generate_report()}")

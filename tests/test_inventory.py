@@ -5,7 +5,7 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, get_args, get_type_hints
 
 import msgspec
 import pytest
@@ -19,7 +19,17 @@ from auditor.facts import Gap, KeySettings, Reason, TableNames, TableSettings
 from auditor.facts.base import RAW
 from auditor.inventory import Caller, CallError, Inventory, Scope, dumps, loads, read, save
 from auditor.packs import built_in
-from auditor.resources import KINDS, Account, DaxCluster, Key, Region, Resource, Subnet, Table, Trail, Vpc
+from auditor.resources import (
+    KINDS,
+    Account,
+    IamResource,
+    Key,
+    Region,
+    RegionalResource,
+    Resource,
+    Stream,
+    Table,
+)
 
 CALLER = Caller("111122223333", "arn:aws:sts::111122223333:assumed-role/auditor/me")
 ACCOUNT = Account("111122223333")
@@ -29,11 +39,28 @@ ORDERS = Table(HERE, "orders")
 accounts = st.builds(Account, st.from_regex(r"\A\d{12}\Z"), st.sampled_from(["aws", "aws-cn", "aws-us-gov"]))
 regions = st.builds(Region, accounts, st.sampled_from(["eu-west-1", "us-east-1", "cn-north-1"]))
 names = st.text("abcXYZ019._-", min_size=3, max_size=20)
-for kind in (Table, DaxCluster, Key, Vpc, Subnet, Trail):
-    st.register_type_strategy(kind, st.builds(kind, regions, names))
+paths = st.lists(names, min_size=1, max_size=3).map("/".join)
+for kind in KINDS:
+    if issubclass(kind, RegionalResource):
+        st.register_type_strategy(kind, st.builds(kind, regions, names))
+    elif issubclass(kind, IamResource):
+        st.register_type_strategy(kind, st.builds(kind, accounts, paths))
+streams = st.builds(Stream, st.from_type(Table), st.from_regex(r"\A2026-01-31T09:30:\d{2}\.\d{3}\Z"))
+st.register_type_strategy(Stream, streams)
 st.register_type_strategy(Account, accounts)
 st.register_type_strategy(Region, regions)
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
+stream_arns = st.none() | streams.map(lambda stream: stream.arn)
+st.register_type_strategy(
+    TableSettings,
+    st.builds(
+        TableSettings,
+        **{
+            name: stream_arns if name == "stream_arn" else st.from_type(hint)
+            for name, hint in get_type_hints(TableSettings).items()
+        },
+    ),
+)
 st.register_type_strategy(Mapping, lambda hint: st.dictionaries(*map(st.from_type, get_args(hint)), max_size=3))
 
 

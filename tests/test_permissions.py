@@ -59,7 +59,8 @@ def test_the_policy_of_all_rules_is_a_policy_that_iam_takes() -> None:
 
 
 def test_no_statement_allows_a_wildcard_or_anything_that_writes() -> None:
-    for action in allowed(*RULES.values()):
+    # iam:GenerateCredentialReport has IAM gather the report that iam:GetCredentialReport reads, and changes nothing.
+    for action in allowed(*RULES.values()) - {"iam:GenerateCredentialReport"}:
         assert re.fullmatch(r"[a-z0-9-]+:(Describe|List|Get|BatchGet|Lookup)[A-Za-z]+", action), action
 
 

@@ -193,6 +193,24 @@ def resources_of(action: Action, table: Table) -> Iterator[tuple[str, ...]]:
             yield tuple(choice) or ("*",)
 
 
+def decrypt_context(principal: Principal, table: Table) -> dict[str, Any]:
+    """Return the condition keys of kms:Decrypt as DynamoDB calls it on a principal's behalf.
+
+    Source: Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: How it works".
+    """
+    return {
+        "kms:ViaService": f"dynamodb.{table.region}.amazonaws.com",
+        "kms:CallerAccount": principal.account,
+        "kms:EncryptionContext:aws:dynamodb:tableName": table.name,
+        "kms:EncryptionContext:aws:dynamodb:subscriberId": table.account,
+        "kms:EncryptionContextKeys": ["aws:dynamodb:tableName", "aws:dynamodb:subscriberId"],
+        "aws:ViaAWSService": "true",
+        "aws:CalledVia": ["dynamodb.amazonaws.com"],
+        "aws:CalledViaFirst": "dynamodb.amazonaws.com",
+        "aws:CalledViaLast": "dynamodb.amazonaws.com",
+    }
+
+
 class Access:
     """Answers questions about an estate.
 
@@ -303,18 +321,6 @@ class Access:
 
     def _decrypt(self, principal: Principal, table: Table, key: Key) -> Step:
         """Decide kms:Decrypt as DynamoDB asks for it on the caller's behalf."""
-        host = f"dynamodb.{table.region}.amazonaws.com"
-        context = {
-            "kms:ViaService": host,
-            "kms:CallerAccount": principal.account,
-            "kms:EncryptionContext:aws:dynamodb:tableName": table.name,
-            "kms:EncryptionContext:aws:dynamodb:subscriberId": table.account,
-            "kms:EncryptionContextKeys": ["aws:dynamodb:tableName", "aws:dynamodb:subscriberId"],
-            "aws:ViaAWSService": "true",
-            "aws:CalledVia": ["dynamodb.amazonaws.com"],
-            "aws:CalledViaFirst": "dynamodb.amazonaws.com",
-            "aws:CalledViaLast": "dynamodb.amazonaws.com",
-        }
         if key.usable is False:
             return Step(principal.arn, "kms:Decrypt", key.arn, _fixed("denied", "the key is not enabled"))
         if key.managed:
@@ -322,7 +328,12 @@ class Access:
             verdict, why = ("allowed", "") if same else ("denied", "aws/dynamodb serves its own account only")
             return Step(principal.arn, "kms:Decrypt", key.arn, _fixed(verdict, why))
         decision = self.estate.decide(
-            principal, "kms:Decrypt", key.arn, policy=key.policy, guardrails=self.guardrails, context=context
+            principal,
+            "kms:Decrypt",
+            key.arn,
+            policy=key.policy,
+            guardrails=self.guardrails,
+            context=decrypt_context(principal, table),
         )
         return Step(principal.arn, "kms:Decrypt", key.arn, decision)
 

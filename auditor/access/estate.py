@@ -162,6 +162,15 @@ class Table:
         """Its name."""
         return self.arn.rpartition(":table/")[2]
 
+    def policy_of(self, resource: str) -> Any:
+        """Return the resource policy that speaks about a resource: the table's covers its indexes, nothing else.
+
+        Source: Amazon DynamoDB Developer Guide, "Using resource-based policies": only tables and streams have one.
+        """
+        if self.stream is not None and resource == self.stream:
+            return self.stream_policy
+        return self.policy if resource == self.arn or resource.startswith(f"{self.arn}/index/") else None
+
 
 @dataclass(frozen=True)
 class Cluster:
@@ -270,8 +279,7 @@ class Estate:
         """
         request = self.request(principal, action, resource, table=table, abac=abac, context=context)
         if policy is None and table is not None:
-            stream = "/stream/" in resource
-            policy = table.stream_policy if stream else table.policy if resource.startswith(table.arn) else None
+            policy = table.policy_of(resource)
         return evaluate(request, self.policies(principal, resource, policy, guardrails=guardrails))
 
     def policies(self, principal: Principal, resource: str, policy: Any, *, guardrails: bool = True) -> Policies:

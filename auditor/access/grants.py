@@ -7,14 +7,15 @@ worth a request, and only then the evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from auditor.access.actions import actions, find
 from auditor.access.answers import resources_of
 from auditor.access.estate import Principal, Table
 from auditor.access.evaluate import Decision, Hit
-from auditor.access.patterns import arn_segments, glob, template
+from auditor.access.patterns import Open, Variable, arn_pattern, arn_segments, glob, template
 from auditor.access.policy import Policy, Statement, read
 
 #: Fills in for what a pattern leaves open: a name that no table has, and that matches no pattern by accident.
@@ -56,15 +57,68 @@ def covered(held: Iterable[Policy], wanted: Iterable[str]) -> list[str]:
     return sorted(action for action in wanted if any(one.covers(action.lower()) for one in statements))
 
 
+def may_allow(held: Iterable[Policy], action: str, resource: str) -> bool:
+    """Tell whether some statement allows an action on a resource, but for its conditions and policy variables."""
+    lower = action.lower()
+    for policy in held:
+        if policy.unreadable is not None:
+            return True
+        for statement in policy.statements:
+            if not statement.allow or not statement.covers(lower):
+                continue
+            if statement.not_resource or statement.resources is None:
+                return True
+            if any(one == "*" or arn_pattern(one, _open).matches(resource) for one in statement.resources):
+                return True
+    return False
+
+
+def tag_keys(documents: Iterable[Any]) -> frozenset[str]:
+    """Return the keys, in lower case, of the resource's tags that policies ask for."""
+    prefix = "aws:resourcetag/"
+    found = set()
+    for document in documents:
+        for statement in read(document).statements if document is not None else ():
+            for condition in statement.conditions:
+                parts = [part for value in condition.values if "${" in value for part in template(value)]
+                keys = [condition.key, *(part.key for part in parts if isinstance(part, Variable))]
+                found |= {key.removeprefix(prefix) for key in keys if key.startswith(prefix)}
+    return frozenset(found)
+
+
 def mentions_tags(documents: Iterable[Any]) -> bool:
     """Tell whether some policy asks for tags of the resource, so that attribute-based access control matters."""
-    return any(
-        condition.key.startswith("aws:resourcetag/")
-        for document in documents
-        if document is not None
-        for statement in read(document).statements
-        for condition in statement.conditions
-    )
+    return bool(tag_keys(documents))
+
+
+def told_apart(tables: Iterable[Table], documents: Iterable[Any]) -> list[str]:
+    """Return ARNs of tables, one for each way in which policies tell tables apart: by their tags and their names.
+
+    Args:
+        tables: The tables. Their own resource policies are not looked at.
+        documents: The policies.
+    """
+    documents = [one for one in documents if one is not None]
+    asked = tag_keys(documents)
+    texts = [text for document in documents for one in read(document).statements for text in one.resources or ()]
+    patterns = [arn_pattern(text, _open) for text in dict.fromkeys(texts)]
+    found: dict[Any, str] = {}
+    for table in tables:
+        names = tuple(pattern.matches(table.arn) for pattern in patterns)
+        found.setdefault((tags_of(table, asked), names), table.arn)
+    return list(found.values())
+
+
+def tags_of(table: Table, keys: frozenset[str]) -> tuple[tuple[str, str], ...] | None:
+    """Return those tags of a table that policies ask for; None when its tags are not known."""
+    if table.tags is None:
+        return None
+    return tuple(sorted((key.lower(), value) for key, value in table.tags.items() if key.lower() in keys))
+
+
+def _open(key: str) -> Open:
+    del key
+    return Open.OPEN
 
 
 def statements(decisions: Iterable[Decision]) -> list[dict[str, Any]]:
@@ -119,19 +173,39 @@ def _filled(pattern: str, filling: str) -> str:
     return pattern.replace("*", filling).replace("?", "x")
 
 
-def probes(base: str, action: str, *, index: str = PROBE, stream: str = "2026-01-01T00:00:00.000") -> list[str]:
+def probes(base: str, action: str, held: Iterable[Policy] = (), indexes: Iterable[str] = ()) -> list[str]:
     """Return the resources that a request of an action names about a table: itself, an index, a stream, a backup.
 
-    Empty for an action that is authorised on ``*`` only, and for one that needs several resources at once.
+    Args:
+        base: The table's ARN.
+        action: The action. None is returned for one that is authorised on ``*`` only, or on several at once.
+        held: Policies, for the indexes and streams that they name.
+        indexes: Names of indexes that the table has.
     """
     known = find(action)
     if known is None:
         return []
-    entry = Table(base, indexes=(index,), stream=f"{base}/stream/{stream}")
-    return [way[0] for way in resources_of(known, entry) if len(way) == 1 and way[0] != "*"]
+    parts: dict[str, dict[str, None]] = {"index": {PROBE: None}, "stream": {"2026-01-01T00:00:00.000": None}}
+    parts["index"] |= dict.fromkeys(indexes)
+    tail = base.rpartition(":")[2]
+    for text in (text for policy in held for one in policy.statements for text in one.resources or ()):
+        for kind, names in parts.items():
+            _, found, name = text.partition(f"{tail}/{kind}/")
+            if found and name and not any(sign in name for sign in "*?$"):
+                names[name] = None
+    entry = Table(base, indexes=tuple(parts["index"]))
+    entries = [replace(entry, stream=f"{base}/stream/{label}") for label in parts["stream"]]
+    ways = [way for one in entries for way in resources_of(known, one)]
+    return list(dict.fromkeys(way[0] for way in ways if len(way) == 1 and way[0] != "*"))
 
 
-def samples(held: Iterable[Policy], wanted: Collection[str], account: str, partition: str) -> list[str]:
+def samples(
+    held: Iterable[Policy],
+    wanted: Collection[str],
+    account: str,
+    partition: str,
+    values: Mapping[str, str] | None = None,
+) -> list[str]:
     """Return ARNs of tables and DAX clusters, one for every pattern with which statements allow some action.
 
     Args:
@@ -139,6 +213,7 @@ def samples(held: Iterable[Policy], wanted: Collection[str], account: str, parti
         wanted: The actions.
         account: The account's number, for patterns that leave it open.
         partition: Likewise.
+        values: What policy variables stand for, by key in lower case; the others are filled in like wildcards.
     """
     found: dict[str, None] = {}
     for policy in held:
@@ -152,7 +227,7 @@ def samples(held: Iterable[Policy], wanted: Collection[str], account: str, parti
                 found |= dict.fromkeys(_everything(regions, account, partition))
                 continue
             for text in statement.resources:
-                found |= dict.fromkeys(_samples(text, regions, account, partition))
+                found |= dict.fromkeys(_samples(text, regions, account, partition, values or {}))
     return list(found)
 
 
@@ -162,10 +237,15 @@ def _everything(regions: Iterable[str], account: str, partition: str) -> Iterato
         yield f"arn:{partition}:dax:{region}:{account}:cache/{PROBE}"
 
 
-def _samples(text: str, regions: Iterable[str], account: str, partition: str) -> Iterator[str]:
+def _samples(
+    text: str, regions: Iterable[str], account: str, partition: str, values: Mapping[str, str]
+) -> Iterator[str]:
     """Yield tables and clusters that a pattern covers, or whose index or stream it does."""
     segments = [
-        "".join(part if isinstance(part, str) else PROBE for part in template(segment))
+        "".join(
+            part if isinstance(part, str) else values.get(part.key, PROBE) if isinstance(part, Variable) else part.text
+            for part in template(segment)
+        )
         for segment in arn_segments(text)
     ]
     owner = segments[4] if segments[4].isdigit() else account

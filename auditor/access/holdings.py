@@ -203,7 +203,7 @@ class Place:
         """A resource policy of it cannot be read."""
         return any(read(one).unreadable is not None for one in self.documents)
 
-    @property
+    @cached_property
     def bare(self) -> Place:
         """The same without those resource policies that cannot be read."""
         if self.table is None or not self.hidden:
@@ -213,6 +213,13 @@ class Place:
             for one in (self.table.policy, self.table.stream_policy)
         ]
         return replace(self, table=replace(self.table, policy=kept[0], stream_policy=kept[1]))
+
+    @cached_property
+    def without_policies(self) -> Place:
+        """The same without its resource policies."""
+        if self.table is None:
+            return self
+        return replace(self, table=replace(self.table, policy=None, stream_policy=None))
 
 
 def probe_table(partition: str, region: str, account: str, *, policy: Any = None) -> Table:
@@ -264,6 +271,21 @@ class _Outcome:
     blocked_by: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class _Spoken:
+    """What a principal's policies and the guardrails say about one action.
+
+    Attributes:
+        reached: For each resource that they name the places that it may match.
+        variables: A resource has a policy variable.
+        by_tags: Some policy asks for tags of resources.
+    """
+
+    reached: tuple[dict[int, tuple[bool, ...]], ...]
+    variables: bool
+    by_tags: bool
+
+
 class Search:
     """Looks through many tables and clusters for what a principal may do, deciding each distinct situation once.
 
@@ -283,12 +305,13 @@ class Search:
         self._reach: dict[str, dict[int, tuple[bool, ...]]] = {}
         self._outcomes: dict[Any, _Outcome] = {}
         self._found: dict[tuple[str, str, bool], Holding | Doubt | None] = {}
-        self._speaking: dict[tuple[str, str], tuple[frozenset[str], bool]] = {}
+        self._speaking: dict[tuple[str, str], _Spoken] = {}
         self._subjects: dict[str, _Subject] = {}
-        self._by_name: dict[str, list[int]] = {}
+        #: Whom resource policies name -> the places, each with the statements that do.
+        self._by_name: dict[str, dict[int, list[Statement]]] = {}
         for number, place in enumerate(self.places):
-            for name in set(_grantees(place.documents)):
-                self._by_name.setdefault(name, []).append(number)
+            for name, statement in _named_in(place.documents):
+                self._by_name.setdefault(name, {}).setdefault(number, []).append(statement)
 
     def find(self, principal: Principal, actions: Iterable[str], *, probes_only: bool = False) -> Held:
         """Return which of some actions a principal has anywhere, by the account's own policies.
@@ -328,6 +351,24 @@ class Search:
         return self._subjects[principal.arn]
 
     @cached_property
+    def _unknown(self) -> list[tuple[int, Place]]:
+        """The places of which something is not known."""
+        return [
+            (number, one)
+            for number, one in enumerate(self.places)
+            if one.unlisted or one.hidden or (one.table is not None and one.table.indexes is None)
+        ]
+
+    @cached_property
+    def _holders(self) -> dict[str, dict[int, tuple[bool, ...]]]:
+        """ARN of everything that the places have -> the place, as :meth:`_reached` returns it."""
+        return {
+            arn: {number: tuple(one == arn for one in place.resources)}
+            for number, place in enumerate(self.places)
+            for arn in place.resources
+        }
+
+    @cached_property
     def _number(self) -> dict[str, int]:
         return {place.arn: number for number, place in enumerate(self.places)}
 
@@ -357,10 +398,12 @@ class Search:
     def _hidden(self, who: _Subject, action: str) -> Doubt | None:
         """Return what may grant an action unseen: a resource policy that cannot be read, a region not listed."""
         dax = action.startswith("dax:")
-        for number, place in enumerate(self.places):
+        for number, place in self._unknown:
             if dax is not (place.table is None):
                 continue
-            named = place.unlisted or (place.table is not None and place.table.indexes is None)
+            # For users and roles the unknown resource policies of such a region say all that follows below.
+            unseen = place.table is not None and place.table.indexes is None
+            named = unseen or (place.unlisted and (who.is_group or dax))
             if named and who.names_something_of(action, place.arn, parts_only=not place.unlisted):
                 cause = place.causes.get("listing" if place.unlisted else "settings")
                 return Doubt(action, place.arn, _UNLISTED if place.unlisted else _UNSEEN, cause)
@@ -387,6 +430,8 @@ class Search:
         dax = action.startswith("dax:")
         known = find(action)
         if known is not None and not known.resources:
+            if not who.unreadable and next(who.covering(action), None) is None:
+                return []
             # The action names no resource: one place is as good as another.
             first = next(
                 (number for number, one in enumerate(self.places) if one.probe and dax is (one.table is None)), None
@@ -395,7 +440,8 @@ class Search:
         found: set[int] = set()
         if not who.is_group and not dax:
             for name in who.names:
-                found.update(self._by_name.get(name, ()))
+                held = self._by_name.get(name, {})
+                found.update(number for number, ones in held.items() if any(one.allow for one in ones))
         if who.unreadable:
             found.update(number for number, place in enumerate(self.places) if place.probe)
         for statement in who.covering(action):
@@ -409,6 +455,9 @@ class Search:
     def _reached(self, text: str) -> dict[int, tuple[bool, ...]]:
         """Return the places that a resource of a policy may match, each with which of its ARNs."""
         if text not in self._reach:
+            if text in self._holders and "*" not in text:
+                # A plain ARN, as most are.
+                return self._holders[text]
             everything = text != "" and text.strip("*") == ""
             pattern = arn_pattern(text, _open_variable)
             found = {}
@@ -420,29 +469,39 @@ class Search:
         return self._reach[text]
 
     def _decide(self, who: _Subject, action: str, number: int, place: Place) -> _Outcome:
+        if place.documents and not place.hidden and not self._concerns(who, action, number):
+            place = place.without_policies
         key = self._situation(who, action, number, place)
         if key not in self._outcomes:
             self._outcomes[key] = self._decided(who, action, place)
         return self._outcomes[key]
 
+    def _concerns(self, who: _Subject, action: str, number: int) -> bool:
+        """Tell whether a resource policy of a place speaks about a principal's action."""
+        if who.is_group:
+            return False
+        lower = action.lower()
+        return any(
+            statement.covers(lower) for name in who.names for statement in self._by_name.get(name, {}).get(number, ())
+        )
+
     def _situation(self, who: _Subject, action: str, number: int, place: Place) -> Any:
         """Return what tells one decision from another: a key that is the same where the outcome is."""
-        texts, by_tags = self._spoken(who, action)
+        spoken = self._spoken(who, action)
         table = place.table
-        known = table is not None and table.tags is not None
+        tags = None if table is None else table.tags
         return (
             who.principal.arn,
             action,
-            place.arn if place.documents or any("${" in text for text in texts) else place.arn.split(":")[3],
+            place.arn if place.documents or spoken.variables else place.arn.split(":")[3],
             place.hidden,
-            tuple((text, self._reached(text).get(number)) for text in sorted(texts)),
-            known,
-            tuple(sorted(table.tags.items())) if by_tags and table is not None and table.tags is not None else None,
+            tuple(one.get(number) for one in spoken.reached),
+            tags is not None,
+            tuple(sorted(tags.items())) if tags and spoken.by_tags else None,
             table is None or table.indexes is None,
         )
 
-    def _spoken(self, who: _Subject, action: str) -> tuple[frozenset[str], bool]:
-        """Return the resources that statements on an action name, and whether some policy asks for tags."""
+    def _spoken(self, who: _Subject, action: str) -> _Spoken:
         key = (who.principal.arn, action)
         if key not in self._speaking:
             limits = self.estate.account(who.principal.account)
@@ -450,8 +509,12 @@ class Search:
             guardrails = _Documents(tuple(one for level in levels for one in level))
             lower = action.lower()
             speaking = [one for one in (*who.statements, *guardrails.statements) if one.covers(lower)]
-            texts = frozenset(text for one in speaking for text in one.resources or ())
-            self._speaking[key] = (texts, who.by_tags or guardrails.by_tags)
+            texts = dict.fromkeys(text for one in speaking for text in one.resources or ())
+            self._speaking[key] = _Spoken(
+                tuple(self._reached(text) for text in texts),
+                any("${" in text for text in texts),
+                who.by_tags or guardrails.by_tags,
+            )
         return self._speaking[key]
 
     def _decided(self, who: _Subject, action: str, place: Place) -> _Outcome:
@@ -565,7 +628,7 @@ class _Subject:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What a resource policy may call it by; see :func:`_grantees`."""
+        """What a resource policy may call it by; see :func:`_named_in`."""
         return ("*", self.principal.arn, f"assumed-role/{self.principal.name}")
 
     @property
@@ -608,15 +671,20 @@ class _Subject:
         return False
 
 
-def _grantees(documents: Iterable[Any]) -> Iterator[str]:
-    """Yield whom resource policies may grant something: ARNs, ``assumed-role/NAME``, or ``*``."""
+def _named_in(documents: Iterable[Any]) -> Iterator[tuple[str, Statement]]:
+    """Yield whom the statements of resource policies may be about: ARNs, ``assumed-role/NAME``, or ``*``."""
     for document in documents:
         for statement in read(document).statements:
-            if not statement.allow:
-                continue
             if statement.not_principal:
-                yield "*"
+                yield "*", statement
             for kind, value in statement.principals or ():
-                if kind == "AWS":
-                    _, session, rest = value.partition(":assumed-role/")
-                    yield f"assumed-role/{rest.partition('/')[0]}" if session else value
+                if kind != "AWS":
+                    continue
+                _, session, rest = value.partition(":assumed-role/")
+                if session:
+                    yield f"assumed-role/{rest.partition('/')[0]}", statement
+                elif statement.allow or (":" in value and not value.endswith(":root")):
+                    # An Allow to the account leaves it to the principals' own policies; a Deny is for all of them.
+                    yield value, statement
+                else:
+                    yield "*", statement

@@ -14,14 +14,14 @@ from __future__ import annotations
 
 import ipaddress
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import Decimal, InvalidOperation
 from functools import lru_cache
 from itertools import product
 from typing import Any
 
-from auditor.access.actions import find
+from auditor.access.actions import Action, find
 from auditor.access.conditions import COMPARE, Operator, parse_operator, possible
 from auditor.access.evaluate import Hit, Policies, Request, evaluate
 from auditor.access.formula import Answers, Atom, Formula, assume, atoms, refine
@@ -121,7 +121,7 @@ class Reach:
 
 @dataclass(frozen=True)
 class Mentions:
-    """The constants that the Allow statements of a policy name: who may be meant by it.
+    """The constants by which a policy lets somebody in: in Allow statements, and as exceptions of Deny statements.
 
     Attributes:
         accounts: Account numbers of principals and of conditions on principals.
@@ -165,7 +165,7 @@ _MENTIONED_IN = {
 
 
 def mentions(document: Any) -> Mentions:
-    """Return whom the Allow statements of a policy name.
+    """Return whom a policy names to let them in.
 
     Args:
         document: The policy, as :func:`auditor.access.read` takes it.
@@ -177,9 +177,7 @@ def mentions(document: Any) -> Mentions:
             found.setdefault(kind, {})[value] = None
 
     for statement in read(document, trust=True).statements:
-        if not statement.allow:
-            continue
-        for kind, value in () if statement.not_principal else statement.principals or ():
+        for kind, value in () if statement.not_principal is statement.allow else statement.principals or ():
             if kind == "AWS":
                 number = _account_in(value)
                 add("accounts" if number else "deleted", number or value)
@@ -188,7 +186,7 @@ def mentions(document: Any) -> Mentions:
         for condition in statement.conditions:
             kind = _MENTIONED_IN.get(condition.key, "")
             operator = parse_operator(condition.operator)
-            if not kind or operator is None or operator.negated:
+            if not kind or operator is None or operator.negated is statement.allow:
                 continue
             for value in condition.values:
                 if condition.key in ("aws:principalarn", "aws:sourcearn"):
@@ -285,6 +283,53 @@ def reach(
                 return best
     return best or Reach(action, "*", "denied")
 
+
+def survey(
+    document: Any,
+    wanted: Iterable[Action],
+    resources: Callable[[Action], Sequence[str]],
+    *,
+    owner: str,
+    organization: str | None = "",
+    outsider: Outsider | None = None,
+    rcps: Sequence[Sequence[Any]] = (),
+) -> list[Reach]:
+    """Decide on many actions, in their order; those that the policies cannot tell apart are tried once.
+
+    Args:
+        document: As for :func:`reach`, as the others.
+        wanted: The actions.
+        resources: Returns the ARNs that a request of an action may name.
+        owner: As for :func:`reach`.
+        organization: As for :func:`reach`.
+        outsider: As for :func:`reach`.
+        rcps: As for :func:`reach`.
+    """
+    policy = read(document, "resource policy")
+    statements = [one for held in (policy, *(read(one) for level in rcps for one in level)) for one in held.statements]
+    keys = sorted({condition.key for one in statements for condition in one.conditions})
+    alike: dict[Any, Reach] = {}
+    found = []
+    for action in wanted:
+        name = action.name.lower()
+        targets = tuple(resources(action))
+        same = (
+            tuple(one.covers(name) for one in statements),
+            targets,
+            action.resource_policy,
+            tuple(action.carries(key) for key in keys),
+            name if name in _APART else "",
+        )
+        if same not in alike:
+            alike[same] = reach(
+                policy, action.name, targets, owner=owner, organization=organization, outsider=outsider, rcps=rcps
+            )
+        found.append(replace(alike[same], action=action.name))
+    return found
+
+
+#: Actions that have rules of their own: condition keys that AWS contradicts itself on, no resource control policies.
+_APART = ("dynamodb:searchvectors", "kms:retiregrant")
 
 _RANK = {"denied": 0, "conditional": 1, "allowed": 2}
 
@@ -422,6 +467,18 @@ class _Trial:
     def _literals(self, key: str) -> tuple[str, ...]:
         return tuple(value for value in self.by_key.get(key, ()) if not any(sign in value for sign in ("*", "?", "${")))
 
+    def _settle(self, world: _World, key: str, value: str, shape: str, *taken: str) -> None:
+        """Give a key a fresh value; where a policy compares it with a pattern, any value that is not taken.
+
+        Numbers and ids are AWS's to give, and somebody has the one that matches.
+        """
+        lower = key.lower()
+        if not any("*" in one or "?" in one for one in self.by_key.get(lower, ())):
+            world.known[key] = value
+            return
+        world.supplied.append(key)
+        world.choices[lower] = _Choice((shape,), (*self._literals(lower), *taken))
+
     def worlds(
         self, action: str, resource: str, owner: str, organization: str | None, context: Mapping[str, Any]
     ) -> Iterator[_World]:
@@ -430,6 +487,14 @@ class _Trial:
         partition = segments[1] if len(segments) == SEGMENTS else "aws"
         for world in self._callers(partition):
             self._resource(world, segments, owner, organization)
+            for choice in (
+                *("aws:principalaccount", "kms:calleraccount", "aws:sourceaccount"),
+                *("aws:principalorgid", "aws:sourceorgid"),
+            ):
+                held = world.choices.get(choice)
+                if held is not None:
+                    mine = owner if choice.endswith("account") else organization
+                    world.choices[choice] = replace(held, never=(*held.never, *((mine,) if mine else ())))
             self._request(world, action)
             world.known |= context
             stated = {key.lower() for key in context}
@@ -467,11 +532,12 @@ class _Trial:
 
     def _identity(self, partition: str, principal: str, organization: str, *, anybody: bool, private: bool) -> _World:
         world = _World(principal, choices={key: _Choice() for key in _CHOSEN})
-        world.known |= {
-            "aws:PrincipalAccount": self.account,
-            "kms:CallerAccount": self.account,
-            "aws:PrincipalIsAWSService": "false",
-        }
+        world.known["aws:PrincipalIsAWSService"] = "false"
+        for key in ("aws:PrincipalAccount", "kms:CallerAccount"):
+            if self.outsider.account:
+                world.known[key] = self.account
+            else:
+                self._settle(world, key, self.account, "?" * 12)
         world.absent += ["aws:PrincipalServiceName", "aws:PrincipalServiceNamesList", "aws:SourceAccount"]
         world.absent += ["aws:SourceArn", "aws:SourceOrgID", "aws:SourceOrgPaths"]
         world.supplied += ["aws:PrincipalArn", "aws:UserId", "aws:PrincipalType", "aws:SecureTransport"]
@@ -499,7 +565,10 @@ class _Trial:
         if not organization:
             world.absent += [f"aws:{whose}OrgID", f"aws:{whose}OrgPaths"]
             return
-        world.known[f"aws:{whose}OrgID"] = organization
+        if organization == self.organization:
+            self._settle(world, f"aws:{whose}OrgID", organization, "o-?*")
+        else:
+            world.known[f"aws:{whose}OrgID"] = organization
         world.supplied.append(f"aws:{whose}OrgPaths")
         world.choices[f"aws:{whose}OrgPaths".lower()] = _Choice((f"{organization}/*",))
 
@@ -515,7 +584,9 @@ class _Trial:
         world.supplied += ["aws:SourceVpc", "aws:SourceVpce", "aws:VpcSourceIp"]
         for key, kind in (("sourcevpc", "vpc-"), ("sourcevpce", "vpce-"), ("ec2instancesourcevpc", "vpc-")):
             named = tuple(one for one in self.outsider.networks if one.startswith(kind))
-            world.choices[f"aws:{key}"] = _Choice(named or (self._fresh(kind + "0outsider{:02d}"),))
+            world.choices[f"aws:{key}"] = _Choice(
+                named or (f"{kind}?*",), () if named else self._literals(f"aws:{key}")
+            )
         if not self.outsider.networks:
             world.known["aws:VpceAccount"] = self.account
             world.absent += ["aws:VpceOrgID", "aws:VpceOrgPaths"] if not world.known.get("aws:PrincipalOrgID") else []
@@ -535,7 +606,10 @@ class _Trial:
         world.absent += ["aws:PrincipalType", "aws:PrincipalTag/*", "aws:SourceVpc", "aws:SourceVpce", "kms:ViaService"]
         world.choices |= {key: _Choice() for key in ("kms:encryptioncontext:*", "kms:encryptioncontextkeys")}
         if number:
-            world.known["aws:SourceAccount"] = number
+            if self.outsider.account:
+                world.known["aws:SourceAccount"] = number
+            else:
+                self._settle(world, "aws:SourceAccount", number, "?" * 12)
             # Names of buckets belong to whoever takes them first, so those in the policy are taken.
             taken = tuple(one for one in self._literals("aws:sourcearn") if not _account_in(one))
             world.choices["aws:sourcearn"] = _Choice((f"arn:*:*:*:{number}:?*", "arn:*:s3:::?*"), taken, form="ArnLike")
@@ -587,6 +661,8 @@ class _Trial:
             world.choices["aws:resourceorgid"] = _Choice(never=(self.organization,), kind="open")
         if len(segments) == SEGMENTS and segments[3]:
             world.known["aws:RequestedRegion"] = segments[3]
+        else:
+            world.choices["aws:requestedregion"] = _Choice()
 
     def _request(self, world: _World, action: str) -> None:
         """Leave out the keys that requests of this action do not carry."""

@@ -2,31 +2,38 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from auditor.access import Named, Unreadable
 from auditor.access import estate as engine
+from auditor.access.holdings import PROBE, Place, Search, probe_table
 from auditor.config import Config
 from auditor.facts import (
     AccountAccess,
     CollectionTime,
     ControlLevel,
+    DaxClusterNames,
     Gap,
     GroupInfo,
+    Holdings,
     Identities,
     InlinePolicy,
     ManagedPolicy,
     Organization,
+    Reason,
     ResourceControlPolicies,
     ResourcePolicy,
     ServiceControlPolicies,
     TableAccess,
+    TableNames,
     TableSettings,
     Tags,
     derive,
 )
-from auditor.resources import Account, Table
+from auditor.facts.base import VANISHED
+from auditor.resources import Account, Region, Stream, Table
 
 
 @derive
@@ -168,3 +175,69 @@ def policy_document(policy: ResourcePolicy | Gap, name: str) -> Any:
     if isinstance(policy, Gap):
         return Named(name, Unreadable(policy.detail))
     return None if policy.document is None else Named(name, policy.document)
+
+
+@derive
+def holdings(
+    account: Account,
+    access: AccountAccess,
+    identities: Identities,
+    tables: Mapping[Table, TableAccess | Gap],
+    streams: Mapping[Stream, ResourcePolicy | Gap],
+    table_names: Mapping[Region, TableNames | Gap],
+    cluster_names: Mapping[Region, DaxClusterNames | Gap],
+) -> Holdings:
+    """Return what looks through an account's tables and clusters for what its principals may do."""
+    places: list[Place] = []
+    for table, found in tables.items():
+        # Of what is not known of a table that was deleted meanwhile nothing follows.
+        if table.account == account and isinstance(found, TableAccess) and VANISHED not in found.gaps:
+            places.append(_place(found, streams))
+    for region, names in table_names.items():
+        if region.account == account:
+            places += _table_probes(region, names)
+    for region, clusters in cluster_names.items():
+        if region.account == account:
+            places += _clusters(region, clusters)
+    causes = {arn.rpartition("/")[2]: one.document for arn, one in identities.policies.items()}
+    return Holdings(
+        access, Search(access.estate, places, {name: one for name, one in causes.items() if isinstance(one, Gap)})
+    )
+
+
+def _place(found: TableAccess, streams: Mapping[Stream, ResourcePolicy | Gap]) -> Place:
+    gaps = iter(found.gaps)
+    causes: dict[str, Gap | None] = {}
+    if found.entry.indexes is None:
+        causes["settings"] = next(gaps, None)
+    if found.entry.policy is not None and isinstance(found.entry.policy.document, Unreadable):
+        causes["policy"] = next(gaps, None)
+    if found.entry.tags is None:
+        causes["tags"] = next(gaps, None)
+    entry = found.entry
+    if entry.stream:
+        policy = streams.get(Stream.from_arn(entry.stream))
+        if policy is None:
+            policy = Gap(Reason.PARTIAL_DATA, "The stream's resource policy was not collected.")
+        if isinstance(policy, Gap):
+            causes.setdefault("policy", policy)
+        entry = replace(entry, stream_policy=policy_document(policy, "stream's resource policy"))
+    return Place(entry.arn, entry, causes=causes)
+
+
+def _table_probes(region: Region, names: TableNames | Gap) -> Iterator[Place]:
+    entry = probe_table(region.account.partition, region.name, region.account.id)
+    yield Place(entry.arn, entry, probe=True)
+    if isinstance(names, Gap):
+        hidden = replace(entry, arn=f"{entry.arn}-unlisted", policy=Named("resource policy", Unreadable(names.detail)))
+        yield Place(hidden.arn, hidden, unlisted=True, causes={"listing": names})
+
+
+def _clusters(region: Region, names: DaxClusterNames | Gap) -> Iterator[Place]:
+    account = region.account
+    probe = f"arn:{account.partition}:dax:{region.name}:{account.id}:cache/{PROBE}"
+    yield Place(probe, probe=True)
+    if isinstance(names, Gap):
+        yield Place(f"{probe}-unlisted", unlisted=True, causes={"listing": names})
+    else:
+        yield from (Place(cluster.arn) for cluster in names.clusters)

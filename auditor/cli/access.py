@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import difflib
 import json
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -16,6 +20,10 @@ from auditor.errors import UsageError
 if TYPE_CHECKING:
     from auditor.access.answers import Answer, Step
     from auditor.access.estate import Estate, Principal, Table
+    from auditor.analysis.estate import Asked
+
+#: What ``can`` and ``explain`` ask about: a user, a role, a session of a role, or the root user.
+_PRINCIPAL = re.compile(r"arn:aws[a-z-]*:(iam::\d{12}:(root|(user|role)/.+)|sts::\d{12}:assumed-role/[^/]+/.+)")
 
 question = together(
     option("--from", "snapshot", metavar="SNAPSHOT", help="Ask a snapshot file instead of AWS; no network."),
@@ -42,7 +50,7 @@ def access() -> None:
     """
 
 
-@access.command("who-can")
+@access.command("who-can", short_help="List everybody who can do something to a table.")
 @click.argument("verb")
 @click.argument("table")
 @scope
@@ -55,11 +63,12 @@ def who_can(context: click.Context, /, verb: str, table: str, **_: Any) -> int:
 
     settings = settle(context, demo_source().CONFIG if context.params["example"] else None)
     check_verb(verb)
-    estate = load(settings, table)
-    found = find_table(estate, table)
+    asked = load(settings, table)
+    estate, found = asked.estate, find_table(asked, table)
     answers = Access(estate).who_can(verb, found)
-    shared = list(dict.fromkeys(text for one in answers for text in one.assumptions))
-    shared = shared or [*found.assumptions, *estate.assumptions]
+    held = [text for one in answers for text in one.assumptions]
+    known = [*found.assumptions, *estate.assumptions, *asked.outsiders, *_other_regions(settings)]
+    shared = list(dict.fromkeys([*held, *known]))
     if settings["form"] == "json":
         _print_json(
             {
@@ -70,19 +79,39 @@ def who_can(context: click.Context, /, verb: str, table: str, **_: Any) -> int:
             }
         )
         return 0
-    _echo(
-        f"{len(answers) or 'Nobody'} {'principal' if len(answers) == 1 else 'principals' if answers else ''} can "
-        f"{verb} table {found.name} ({found.arn})".replace("  ", " ")
-    )
+    _echo(_headline(answers, verb, asked.estate, found))
     for one in answers:
         for line in in_text(one, settings, assumptions=False):
-            _echo(line)
+            click.echo(line)
     for text in shared:
         _echo(f"assumes: {text}")
     return 0
 
 
-@access.command()
+def _headline(answers: list[Answer], verb: str, estate: Estate, table: Table) -> str:
+    """Return how many can; where users and roles are not known, there may be more."""
+    where = f"{verb} table {table.name} ({table.arn})"
+    if not answers:
+        return f"Nobody {'who is known ' if estate.assumptions else ''}can {where}"
+    conditional = sum(one.verdict == "conditional" for one in answers)
+    least = "At least " if estate.assumptions else ""
+    under = f", {'all' if conditional == len(answers) else conditional} under conditions" if conditional else ""
+    return f"{least}{len(answers)} principal{'' if len(answers) == 1 else 's'} can {where}{under}"
+
+
+def _other_regions(settings: Settings) -> list[str]:
+    """Return what is not known since only some regions were asked.
+
+    A snapshot holds the other regions' identity pools, and the example organisation has no more than its file says.
+    """
+    if settings["snapshot"] or not settings["region"] or (settings["example"] and "region" in settings.origins):
+        return []
+    return [
+        f"identity pools outside {', '.join(settings['region'])} not collected: their guests and users are not listed"
+    ]
+
+
+@access.command(short_help="Say whether one principal can, and by which path.")
 @click.argument("principal")
 @click.argument("verb")
 @click.argument("table")
@@ -95,7 +124,7 @@ def can(context: click.Context, /, principal: str, verb: str, table: str, **_: A
     return _one(context, principal, verb, table, trace=False)
 
 
-@access.command()
+@access.command(short_help="As can, with every request and statement that decides.")
 @click.argument("principal")
 @click.argument("verb")
 @click.argument("table")
@@ -104,7 +133,7 @@ def can(context: click.Context, /, principal: str, verb: str, table: str, **_: A
 @manners
 @click.pass_context
 def explain(context: click.Context, /, principal: str, verb: str, table: str, **_: Any) -> int:
-    """As `can`, with every request that was evaluated and every statement that speaks about it."""
+    """As `can`, with every path, every request that was evaluated and every statement that speaks about it."""
     return _one(context, principal, verb, table, trace=True)
 
 
@@ -113,16 +142,19 @@ def _one(context: click.Context, principal: str, verb: str, table: str, *, trace
 
     settings = settle(context, demo_source().CONFIG if context.params["example"] else None)
     check_verb(verb)
-    estate = load(settings, table)
-    answer = Access(estate).can(find_principal(estate, principal), verb, find_table(estate, table), thorough=trace)
+    asked = load(settings, table)
+    found, who = find_table(asked, table), find_principal(asked.estate, principal)
+    answer = Access(asked.estate).can(who, verb, found, thorough=trace)
+    # A session is answered for by its own name.
+    answer = replace(answer, principal=who.caller or answer.principal)
     if settings["form"] == "json":
         _print_json(as_json(answer) | ({"trace": [step_json(step) for step in answer.trace]} if trace else {}))
         return 0
     for line in in_text(answer, settings, assumptions=True):
-        _echo(line)
+        click.echo(line)
     if trace:
         for line in trace_text(answer.trace):
-            _echo(line)
+            click.echo(line)
     return 0
 
 
@@ -145,45 +177,63 @@ def check_verb(verb: str) -> None:
         ) from None
 
 
-def load(settings: Settings, table: str) -> Estate:
-    """Return the estate to ask, collecting only what it is made of; a table's ARN narrows the regions."""
-    from auditor.analysis.estate import estate, signatures
+def load(settings: Settings, table: str) -> Asked:
+    """Return what to ask, collecting only what it is made of.
+
+    A table's ARN narrows the regions to collect. What the environment or a file says of ``--from`` and ``--profile``
+    is not meant for the example organisation.
+    """
+    from auditor.analysis.estate import asked, signatures
     from auditor.engine import Resolver
     from auditor.facts.base import raw_closure
 
-    segments = table.split(":")
-    if table.startswith("arn:") and len(segments) >= 6 and segments[3] and not settings["region"]:
-        settings.options["region"] = (segments[3],)
     if settings["example"]:
-        if settings["snapshot"] or settings["profile"]:
-            raise UsageError("--demo excludes --from and --profile.", "The example organisation needs neither.")
+        for name, flag in (("profile", "--profile"), ("snapshot", "--from")):
+            if settings[name] and name not in settings.origins:
+                raise UsageError(f"--demo and {flag} exclude each other.", "The example organisation needs no AWS.")
+        settings.options["snapshot"] = None
+    region = table.split(":")[3] if re.match(r"arn:[^:]*:dynamodb:[^:]+:", table) else ""
+    if region and not settings["region"] and not settings["snapshot"]:
+        settings.options["region"] = (region,)
+    if settings["example"]:
         check_region_names(settings)
         collected = demo_inventory(settings, raw_closure(signatures()))
     elif settings["snapshot"]:
         collected = from_snapshot(settings)
     else:
         collected = from_aws(settings, raw_closure(signatures()))
-    return estate(Resolver(collected, settings.config), settings.config)
+    return asked(Resolver(collected, settings.config), settings.config)
 
 
-def find_table(estate: Estate, name: str) -> Table:
+def find_table(asked: Asked, name: str) -> Table:
     """Return the table of a name or ARN.
 
     Raises:
         UsageError: there is none, or several have the name.
     """
-    found = [one for one in estate.tables.values() if name in (one.name, one.arn)]
-    if not found:
-        names = sorted({one.name for one in estate.tables.values()})
-        more = f" and {len(names) - 10} more" if len(names) > 10 else ""
-        raise UsageError(
-            f'no table "{name}" was found.{suggest(name, names)}',
-            f"Tables: {', '.join(names[:10]) or 'none in these regions'}{more}.",
-        )
+    tables = asked.estate.tables
+    found = [one for one in tables.values() if name in (one.name, one.arn)]
     if len(found) > 1:
         arns = "\n".join(sorted(one.arn for one in found))
         raise UsageError(f'"{name}" is the name of several tables; give one\'s ARN:\n{arns}')
-    return found[0]
+    if found:
+        return found[0]
+    names = sorted({one.name for one in tables.values()})
+    more = f" and {len(names) - 10} more" if len(names) > 10 else ""
+    hint = f"Tables: {', '.join(names[:10]) or 'none in these regions'}{more}."
+    if asked.unlisted:
+        hint = f"{'; '.join(asked.unlisted)}."
+    if not name.startswith("arn:"):
+        raise UsageError(f'no table "{name}" was found.{suggest(name, names)}', hint)
+    whole = re.match(r"arn:[^:]*:dynamodb:[^:]*:[^:]*:table/[^/]+", name)
+    if whole is None:
+        raise UsageError(f"{name} is no ARN of a table.", hint)
+    if whole[0] in tables:
+        raise UsageError(f"{name} is a part of a table; ask about the table.", f"Its ARN is {whole[0]}.")
+    bare = whole[0].rpartition("/")[2]
+    same = sorted(one.arn for one in tables.values() if one.name == bare)
+    near = f' Did you mean "{same[0]}"?' if same else suggest(bare, names)
+    raise UsageError(f"no table {name} was found.{near}", hint)
 
 
 def find_principal(estate: Estate, name: str) -> Principal:
@@ -197,24 +247,42 @@ def find_principal(estate: Estate, name: str) -> Principal:
     people = estate.principals
     if name in people:
         return people[name]
+    hint = "; ".join(estate.assumptions) or "Give an ARN, role/NAME or user/NAME."
     if name.startswith("arn:"):
-        outside = outside_principal(estate, name)
-        if outside is None:
+        if not _PRINCIPAL.fullmatch(name):
             raise UsageError(
-                f"{name} is no user, role or root user that was found.{suggest(name, list(people))}",
-                "; ".join(estate.assumptions) or "Give the ARN of a user, a role, a role's session, or root.",
+                f"{name} is no ARN of a user, a role, a role's session or root.",
+                "For example arn:aws:iam::111122223333:role/NAME or "
+                "arn:aws:sts::111122223333:assumed-role/NAME/SESSION.",
             )
-        return outside
+        outside = outside_principal(estate, name)
+        if outside is not None:
+            return outside
+        account = name.split(":")[4]
+        raise UsageError(
+            f"{name} was not found in account {account}.{_nearest(name.split(':', 5)[5], people, account)}", hint
+        )
     found = [one for one in people.values() if name in (one.name, one.label)]
     if len(found) > 1:
         arns = "\n".join(sorted(one.arn for one in found))
         raise UsageError(f'"{name}" is the name of several principals; give one\'s ARN:\n{arns}')
     if not found:
-        raise UsageError(
-            f'no user or role "{name}" was found.{suggest(name, [one.label for one in people.values()])}',
-            "; ".join(estate.assumptions) or "Give an ARN, role/NAME or user/NAME.",
-        )
+        raise UsageError(f'no user or role "{name}" was found.{_nearest(name, people)}', hint)
     return found[0]
+
+
+def _nearest(name: str, people: Mapping[str, Principal], account: str = "") -> str:
+    """Return which principal may be meant; what all names of a kind share makes none of them near."""
+    kind, _, rest = name.partition("/") if "/" in name else ("", "", name)
+    wanted = {"assumed-role": "role"}.get(kind, kind)
+    near = {
+        one.name.lower(): one
+        for one in people.values()
+        if wanted in ("", one.kind) and account in ("", one.account) and not one.service_linked
+    }
+    bare = rest.partition("/")[0] if kind == "assumed-role" else rest.rpartition("/")[2]
+    best = difflib.get_close_matches(bare.lower(), near, n=1, cutoff=0.6)
+    return f' Did you mean "{near[best[0]].label}"?' if best else ""
 
 
 def as_json(answer: Answer) -> dict[str, Any]:
@@ -271,15 +339,12 @@ _REACHED = {
 def in_text(answer: Answer, settings: Settings, *, assumptions: bool) -> Iterable[str]:
     """Yield the lines of an answer for people."""
     colour = {"allowed": "red", "conditional": "yellow", "denied": "green"}[answer.verdict]
-    verdict = answer.verdict if settings["no_color"] else click.style(answer.verdict, fg=colour)
+    # click leaves the codes out in a pipe, but knows nothing of NO_COLOR (https://no-color.org).
+    plainly = settings["no_color"] or os.environ.get("NO_COLOR")
+    verdict = answer.verdict if plainly else click.style(answer.verdict, fg=colour)
     yield f"{verdict}  {_plain(answer.principal)}"
     for path in answer.paths:
-        reached = {
-            "direct": "directly",
-            "resource-policy": "by the resource policy",
-            "public": "by the resource policy",
-        }
-        how = reached.get(path.via, f"via {path.via}")
+        how = _REACHED.get(path.via, f"via {path.via}")
         parts = [f"{path.action} {how}", path.conditions]
         yield _plain(f"    {', '.join(part for part in parts if part)}")
         told = "; ".join(hit.statement for hit in path.statements)
@@ -321,7 +386,7 @@ def _plain(text: str) -> str:
 
 
 def _echo(text: str) -> None:
-    click.echo(text)
+    click.echo(_plain(text))
 
 
 def _print_json(value: Any) -> None:

@@ -1,6 +1,6 @@
 """Facts: what is known of resources, each a frozen dataclass. Rules name them in their signatures."""
 
-from auditor.facts.access import AccountAccess, TableAccess
+from auditor.facts.access import AccountAccess, Holdings, TableAccess
 from auditor.facts.base import Gap, Reason, derive, fact
 from auditor.facts.dax import DaxPlacement, DaxSettings, DaxSubnetGroup, DaxSubnetGroups
 from auditor.facts.detection import (
@@ -10,6 +10,7 @@ from auditor.facts.detection import (
     ConfigRecorderStatuses,
     RecorderStatus,
 )
+from auditor.facts.guardrails import GuardedRequest, GuardrailAnswer, GuardrailProof, Guardrails
 from auditor.facts.identity import (
     AccessKey,
     CredentialReport,
@@ -124,6 +125,11 @@ __all__ = [
     "Gap",
     "Grant",
     "GroupInfo",
+    "GuardedRequest",
+    "GuardrailAnswer",
+    "GuardrailProof",
+    "Guardrails",
+    "Holdings",
     "Identities",
     "IdentityPoolRoles",
     "IdentityPoolSettings",

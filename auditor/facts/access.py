@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from auditor.access import Decision
 from auditor.access.estate import Estate, Principal
 from auditor.access.estate import Table as TableEntry
+from auditor.access.holdings import Held, Search, Verdict
 from auditor.facts.base import Gap
+from auditor.resources import Region
 
 
 @dataclass(frozen=True)
@@ -97,3 +99,48 @@ class TableAccess:
 
     entry: TableEntry
     gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True)
+class Holdings:
+    """What the principals of an account may do with its tables and DAX clusters (derived).
+
+    The account's own policies decide: identity, boundary and resource policies. Beside the tables and clusters that
+    exist, in each audited region one that does not is asked about: who may use it was granted a wildcard.
+
+    Attributes:
+        access: The account's principals.
+        search: What looks through tables and clusters.
+    """
+
+    access: AccountAccess
+    search: Search = field(compare=False)
+
+    def of(self, principal: Principal, actions: Iterable[str], *, probes_only: bool = False) -> Held:
+        """Return which of some actions a user, role or group has somewhere, and which it may have.
+
+        Causes of doubts are gaps, or None.
+
+        Args: as :meth:`auditor.access.holdings.Search.find`.
+        """
+        return self.search.find(principal, actions, probes_only=probes_only)
+
+    def verdict(self, principal: Principal, action: str, arn: str) -> Verdict:
+        """Tell whether a user or role may do something with one table or cluster of the account.
+
+        Raises:
+            KeyError: it is not known.
+        """
+        return self.search.verdict(principal, action, arn)
+
+    def tables(self, region: Region) -> list[str]:
+        """Return the ARNs of the account's tables in a region."""
+        return [one.arn for one in self.search.places if one.exists and one.table and one.table.region == region.name]
+
+    def unlisted(self, region: Region) -> Gap | None:
+        """Return why the tables of a region are not known, or None."""
+        for one in self.search.places:
+            if one.unlisted and one.table is not None and one.table.region == region.name:
+                cause = one.causes.get("listing")
+                return cause if isinstance(cause, Gap) else None
+        return None

@@ -6,7 +6,8 @@ from typing import Any
 import pytest
 
 from auditor.access import Named, Unreadable
-from auditor.access.outsiders import Mentions, Outsider, Reach, mentions, public_by_aws, reach
+from auditor.access.actions import Action, actions
+from auditor.access.outsiders import Mentions, Outsider, Reach, mentions, public_by_aws, reach, survey
 from tests.access import (
     ACCOUNT,
     ALLOWED,
@@ -76,6 +77,7 @@ def test_named_principals_are_nobody_else() -> None:
         ("Bool", "aws:PrincipalIsAWSService", "true"),
         ("StringEquals", "aws:PrincipalOrgID", "${aws:ResourceOrgID}"),
         ("StringEquals", "aws:ResourceAccount", OUTSIDE),
+        ("StringLike", "aws:PrincipalAccount", "111122223333*"),
         # Nobody has a role there without being that account.
         ("StringLike", PRINCIPAL, f"*{ACCOUNT}:role/*"),
         ("ArnLike", PRINCIPAL, "arn:aws-cn:iam::*:role/*"),
@@ -102,6 +104,9 @@ def test_conditions_that_close(operator: str, key: str, value: Any) -> None:
         ("StringNotEquals", "aws:SourceVpce", "vpce-0a1b2c3d"),
         ("StringLike", "aws:SourceVpce", "vpce-*"),
         ("Null", "aws:SourceVpc", "false"),
+        ("StringLike", "aws:PrincipalOrgID", "o-a*"),
+        ("StringLike", "aws:PrincipalAccount", "1111*"),
+        ("StringLike", "aws:SourceVpce", "vpce-0a*"),
         # What everybody can have.
         ("ArnLike", PRINCIPAL, "arn:aws:iam::*:role/admin"),
         ("ArnLike", PRINCIPAL, "arn:aws:iam::*:role/teams/*/deploy-??"),
@@ -226,6 +231,25 @@ def test_the_index_is_a_resource_of_its_own() -> None:
     assert tried(document, "dynamodb:Query").verdict == DENIED
     found = reach(document, "dynamodb:Query", [TABLE, INDEX], owner=ACCOUNT)
     assert (found.verdict, found.resource) == (ALLOWED, INDEX)
+
+
+def test_many_actions_are_judged_as_each_by_itself() -> None:
+    document = merge(
+        grant("*", ["dynamodb:G*", "dynamodb:Query"], condition=when("StringEquals", "dynamodb:Select", "COUNT")),
+        grant("*", ["dynamodb:*Item", "dynamodb:SearchVectors", "dynamodb:Part*"]),
+        grant("*", "dynamodb:Scan", INDEX),
+        refuse("*", "dynamodb:DeleteItem"),
+    )
+
+    def targets(action: Action) -> list[str]:
+        return [TABLE, INDEX] if "index" in action.resources else [TABLE]
+
+    wanted = [one for one in actions("dynamodb") if "table" in one.resources]
+    together = survey(document, wanted, targets, owner=ACCOUNT)
+    assert together == [reach(document, one.name, targets(one), owner=ACCOUNT) for one in wanted]
+    open_ = [one.action.partition(":")[2] for one in together if one.verdict == ALLOWED]
+    single = ["ConditionCheckItem", "GetItem", "PutItem", "Query", "Scan", "UpdateItem"]
+    assert sorted(open_) == sorted(["BatchGetItem", "BatchWriteItem", *single])
 
 
 def test_resource_control_policies_turn_outsiders_away() -> None:
@@ -423,6 +447,12 @@ def test_an_external_id_is_luck() -> None:
         assert tried(trust({"AWS": "*"}, condition, "sts:AssumeRole"), "sts:AssumeRole", ROLE).verdict == ALLOWED
 
 
+def test_where_a_role_is_assumed_is_chosen() -> None:
+    here = when("StringEquals", "aws:RequestedRegion", "eu-west-1")
+    assert tried(trust({"AWS": "*"}, here, "sts:AssumeRole"), "sts:AssumeRole", ROLE).verdict == ALLOWED
+    assert public(when("StringEquals", "aws:RequestedRegion", "us-east-1")) == DENIED
+
+
 def test_partitions() -> None:
     table = TABLE.replace("arn:aws:", "arn:aws-cn:")
     chinese = when("ArnLike", PRINCIPAL, "arn:aws-cn:iam::*:role/admin")
@@ -513,10 +543,12 @@ def test_whom_a_policy_means() -> None:
             }
         ),
         refuse("999999999999"),
+        refuse("*", condition=when("StringNotEquals", "aws:PrincipalOrgID", "o-friend12345")),
+        doc({"Effect": "Deny", "NotPrincipal": {"AWS": "555555555555"}, "Action": "*", "Resource": "*"}),
     )
     assert mentions(json.dumps(document)) == Mentions(
-        accounts=(OUTSIDE, "777788889999", "222222222222"),
-        organizations=(ORG, "o-other12345"),
+        accounts=(OUTSIDE, "777788889999", "222222222222", "555555555555"),
+        organizations=(ORG, "o-other12345", "o-friend12345"),
         networks=("vpce-1",),
         services=("glue.amazonaws.com",),
         source_accounts=("333333333333",),

@@ -67,7 +67,7 @@ class Canned:
 def ask(collector: Callable[..., Any], resource: Any = REGION, **answers: Any) -> Any:
     """Return the first fact that a collector yields; answers are keyed ``service__Operation``."""
     canned = Canned({key.replace("__", ":"): value for key, value in answers.items()})
-    return next(iter(collector(canned, resource)))[1]
+    return next(fact for _, fact in collector(canned, resource) if fact is not None)
 
 
 def denied(operation: str) -> Missing:

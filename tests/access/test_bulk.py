@@ -1,0 +1,254 @@
+"""The bulk engine says of every principal, action and table what the scalar evaluator says."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from auditor.access import Named, Unreadable
+from auditor.access.actions import actions
+from auditor.access.answers import Access, actions_of, resources_of
+from auditor.access.bulk import Bulk
+from auditor.access.estate import Account, Estate, Key, Principal, Table
+from auditor.access.patterns import arn_pattern
+from auditor.access.spaces import Space, set_bits
+
+ONE, TWO = "111122223333", "444455556666"
+NAMES = ("orders", "orders-archive", "ordres", "carts")
+
+ACTIONS = ("dynamodb:GetItem", "dynamodb:Query", "dynamodb:DeleteTable", "dynamodb:PutResourcePolicy",
+           "dynamodb:GetRecords", "dynamodb:SearchVectors", "dynamodb:PartiQLSelect", "dynamodb:ListTables",
+           "dynamodb:RestoreTableFromBackup", "dynamodb:Scan")  # fmt: skip
+
+PATTERNS = (
+    *(
+        "*",
+        "arn:aws:dynamodb:*:*:table/*",
+        "arn:aws:dynamodb:eu-west-1:*:table/ord*",
+        "arn:aws:dynamodb:*:*:table/or*s",
+    ),
+    *(f"arn:aws:dynamodb:eu-west-1:{ONE}:table/orders", f"arn:aws:dynamodb:*:{ONE}:table/orders/index/*"),
+    *("arn:aws:dynamodb:*:*:table/*/stream/*", "arn:aws:dynamodb:*:*:table/${aws:PrincipalTag/team}*"),
+    *("arn:aws:dynamodb:*:*:table/${aws:ResourceTag/team}", "arn:aws:dynamodb:*:*:table/${aws:SourceIdentity}*"),
+    *(
+        "arn:aws:s3:::*",
+        "arn:aws:dynamodb",
+        f"arn:aws:dynamodb:*:{TWO}:table/carts",
+        "arn:aws:dynamodb:*:*:table/c?rts",
+    ),
+)
+
+VERBS = ("dynamodb:*", "dynamodb:Get*", "*", "dynamodb:Query", "dynamodb:*Item", "dynamodb:DeleteTable", "s3:*")
+
+CONDITIONS: tuple[dict[str, Any], ...] = (
+    {},
+    {},
+    {"StringEquals": {"aws:ResourceTag/team": "checkout"}},
+    {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}},
+    {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}},
+    {"StringEquals": {"aws:SourceVpce": "vpce-1"}},
+    {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}},
+    {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "${aws:PrincipalTag/team}"}},
+    {"Null": {"dynamodb:LeadingKeys": "false"}},
+    {"StringEquals": {"aws:ResourceAccount": ONE}},
+    {"ArnLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/a*"}},
+    {"StringEqualsIfExists": {"aws:PrincipalOrgID": "o-a"}},
+    {"Bool": {"aws:MultiFactorAuthPresent": "true"}},
+    {"NoSuchOperator": {"aws:SourceIp": "10.0.0.0/8"}},
+    {"StringLike": {"aws:PrincipalTag/team": "*"}},
+)
+
+PRINCIPALS = (
+    *("*", {"AWS": ONE}, {"AWS": f"arn:aws:iam::{TWO}:root"}, {"AWS": f"arn:aws:iam::{ONE}:role/a"}),
+    *({"AWS": f"arn:aws:iam::{TWO}:user/b"}, {"AWS": f"arn:aws:sts::{ONE}:assumed-role/a/session"}),
+    *({"Service": "glue.amazonaws.com"}, {"AWS": [ONE, f"arn:aws:iam::{ONE}:role/a"]}, {"AWS": "AIDAEXAMPLEEXAMPLE"}),
+)
+
+
+@st.composite
+def statements(draw: st.DrawFn, named: bool = False) -> dict[str, Any]:
+    made: dict[str, Any] = {"Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"]))}
+    made[draw(st.sampled_from(["Action", "Action", "Action", "NotAction"]))] = draw(
+        st.lists(st.sampled_from(VERBS), min_size=1, max_size=2)
+    )
+    made[draw(st.sampled_from(["Resource", "Resource", "Resource", "NotResource"]))] = draw(
+        st.lists(st.sampled_from(PATTERNS), min_size=1, max_size=2)
+    )
+    condition = draw(st.sampled_from(CONDITIONS))
+    if condition:
+        made["Condition"] = condition
+    if named:
+        key = draw(st.sampled_from(["Principal", "Principal", "Principal", "NotPrincipal"]))
+        made[key] = draw(st.sampled_from(PRINCIPALS))
+    return made
+
+
+@st.composite
+def documents(draw: st.DrawFn, named: bool = False, name: str = "policy") -> Any:
+    if draw(st.integers(0, 14)) == 0:
+        return draw(st.sampled_from([Named(name, Unreadable("denied")), Named(name, "{")]))
+    version = draw(st.sampled_from(["2012-10-17", "2012-10-17", "2008-10-17"]))
+    held = draw(st.lists(statements(named=named), min_size=1, max_size=3))
+    return Named(name, json.dumps({"Version": version, "Statement": held}))
+
+
+FULL = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
+
+
+def levels(named: bool) -> st.SearchStrategy[Any]:
+    one = st.one_of(st.just(Named("full", FULL)), documents(named=named, name="guard"))
+    return st.one_of(st.just(()), st.lists(st.lists(one, min_size=1, max_size=2), min_size=1, max_size=2))
+
+
+@st.composite
+def estates(draw: st.DrawFn) -> Estate:
+    tables = {}
+    for account in (ONE, TWO):
+        for region in ("eu-west-1", "us-east-1"):
+            for name in draw(st.lists(st.sampled_from(NAMES), unique=True, max_size=3)):
+                arn = f"arn:aws:dynamodb:{region}:{account}:table/{name}"
+                tables[arn] = Table(
+                    arn,
+                    indexes=draw(st.sampled_from([(), ("by-date",), ("by-date", "by-name"), None])),
+                    stream=draw(st.sampled_from([None, f"{arn}/stream/2026-01-31T09:30:00.000"])),
+                    policy=draw(st.one_of(st.none(), st.none(), documents(named=True, name="resource policy"))),
+                    stream_policy=draw(st.one_of(st.none(), documents(named=True, name="stream policy"))),
+                    tags=draw(st.sampled_from([{}, {"team": "checkout"}, {"Team": "orders"}, None])),
+                )
+    principals = {}
+    for account in (ONE, TWO):
+        for kind, name in (("role", "a"), ("user", "b")):
+            arn = f"arn:aws:iam::{account}:{kind}/{name}"
+            principals[arn] = Principal(
+                arn,
+                kind,
+                tuple(draw(st.lists(documents(), max_size=2))),
+                draw(st.one_of(st.none(), st.none(), documents(name="boundary"))),
+                draw(st.sampled_from([{}, {"team": "checkout"}, {"team": "ord"}])),
+                trust={"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": ONE},
+                       "Action": draw(st.sampled_from(["sts:AssumeRole", "sts:*"]))}},
+            )  # fmt: skip
+    accounts = {
+        number: Account(
+            number,
+            draw(st.sampled_from([None, "", "o-a"])),
+            management=draw(st.booleans()),
+            scps=draw(levels(named=False)),
+            rcps=draw(levels(named=True)),
+        )
+        for number in (ONE, TWO)
+    }
+    return Estate(accounts, principals, tables, abac=draw(st.sampled_from([None, True, False])))
+
+
+def scalar(estate: Estate, principal: Principal, action: str, table: Table) -> tuple[bool, bool]:
+    """Return whether the scalar evaluator surely, and perhaps, allows an action on a table or what belongs to it."""
+    (known,) = actions_of(action)
+    best = (False, False)
+    for resources in resources_of(known, table):
+        verdicts = {estate.decide(principal, action, one, table=table).verdict for one in resources}
+        one = (verdicts == {"allowed"}, "denied" not in verdicts)
+        best = (best[0] or one[0], best[1] or one[1])
+    return best
+
+
+@settings(derandomize=True, deadline=None, max_examples=100, suppress_health_check=list(HealthCheck))
+@given(estates())
+def test_both_engines_agree_on_every_cell(estate: Estate) -> None:
+    bulk = Bulk(estate)
+    for arn, principal in estate.principals.items():
+        for action in ACTIONS:
+            sure, maybe = bulk.direct(arn, action)
+            for number, table in enumerate(bulk.tables):
+                expected = scalar(estate, principal, action, estate.tables[table])
+                found = (bool(sure >> number & 1), bool(maybe >> number & 1))
+                assert found == expected, (arn, action, table)
+
+
+def test_every_action_of_dynamodb_is_decided_alike() -> None:
+    policy = Named("p", json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "dynamodb:*", "Resource": f"arn:aws:dynamodb:*:{ONE}:table/orders*"},
+        {"Effect": "Deny", "Action": "dynamodb:*Table*", "Resource": "*/orders"},
+        {"Effect": "Allow", "Action": ["dynamodb:List*", "dynamodb:Describe*"], "Resource": "*"},
+    ]}))  # fmt: skip
+    reader = Principal(f"arn:aws:iam::{ONE}:role/a", "role", (policy,))
+    arns = [f"arn:aws:dynamodb:eu-west-1:{ONE}:table/{name}" for name in NAMES]
+    estate = Estate(principals={reader.arn: reader}, tables={arn: Table(arn, stream=f"{arn}/stream/1") for arn in arns})
+    ((arn, row),) = Bulk(estate).rows()
+    assert set(row) == {one.name for one in actions("dynamodb")}
+    bulk = Bulk(estate)
+    for action, (sure, maybe) in row.items():
+        for number, table in enumerate(bulk.tables):
+            expected = scalar(estate, reader, action, estate.tables[table])
+            assert (bool(sure >> number & 1), bool(maybe >> number & 1)) == expected, (arn, action, table)
+
+
+def key_estate() -> Estate:
+    own, foreign = f"arn:aws:kms:eu-west-1:{ONE}:key/own", f"arn:aws:kms:eu-west-1:{TWO}:key/foreign"
+    delegated = {"Effect": "Allow", "Principal": {"AWS": ONE}, "Action": "kms:*", "Resource": "*"}
+    via = {"StringEquals": {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com"}}
+    only_a = delegated | {"Principal": {"AWS": f"arn:aws:iam::{ONE}:role/a"}, "Condition": via}
+    keys = [
+        None,
+        Key(own, policy=json.dumps({"Statement": delegated})),
+        Key(foreign, policy=json.dumps({"Statement": only_a})),
+        Key(f"{own}-managed", managed=True),
+        Key(f"{own}-gone", policy=json.dumps({"Statement": delegated}), usable=False),
+        Key(f"{own}-lost", policy=Unreadable("denied")),
+    ]
+    tables = {}
+    for number, key in enumerate(keys):
+        arn = f"arn:aws:dynamodb:eu-west-1:{ONE}:table/t{number}"
+        tables[arn] = Table(arn, key=key, protected=False)
+
+    def statement(action: Any, resource: str = "*") -> dict[str, Any]:
+        return {"Effect": "Allow", "Action": action, "Resource": resource}
+
+    def role(name: str, trusted: Any, *held: dict[str, Any]) -> Principal:
+        trust = {"Statement": {"Effect": "Allow", "Principal": {"AWS": trusted}, "Action": "sts:AssumeRole"}}
+        policies = (Named(name, json.dumps({"Version": "2012-10-17", "Statement": list(held)})),) if held else ()
+        return Principal(f"arn:aws:iam::{ONE}:role/{name}", "role", policies, trust=json.dumps(trust))
+
+    people = [
+        role("a", ONE, statement("dynamodb:GetItem"), statement("kms:Decrypt")),
+        role("b", f"arn:aws:iam::{ONE}:role/c", statement("dynamodb:*")),
+        role("c", "arn:aws:iam::999988887777:root", statement("sts:AssumeRole", f"arn:aws:iam::{ONE}:role/a")),
+        role("d", f"arn:aws:iam::{ONE}:role/d"),
+        role("e", ONE, statement("*")),
+    ]
+    accounts = {ONE: Account(ONE, None, scps=(), rcps=())}
+    return Estate(accounts, {one.arn: one for one in people}, tables)
+
+
+@pytest.mark.parametrize("verb", ["read", "write", "delete-table", "permissions", "dynamodb:PutItem"])
+def test_keys_and_one_hop_through_roles_are_decided_alike(verb: str) -> None:
+    estate = key_estate()
+    bulk, access = Bulk(estate), Access(estate)
+    effective = bulk.effective([verb])
+    for arn, principal in estate.principals.items():
+        sure, maybe = effective[arn][verb]
+        for number, table in enumerate(bulk.tables):
+            verdict = access.can(principal, verb, estate.tables[table], thorough=True).verdict
+            found = "allowed" if sure >> number & 1 else "conditional" if maybe >> number & 1 else "denied"
+            assert found == verdict, (arn, table)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("*", "arn:aws:dynamodb:*:*:table/a*", "arn:aws:dynamodb:eu-*:*:table/a", "arn:AWS:dynamodb:*:*:table/?"),
+        *("arn:aws:dynamodb:*:*:*b", "arn:aws:s3:*:*:*", "arn:aws", "", "arn:aws:dynamodb:*:*:table/A"),
+    ],
+)
+def test_a_space_finds_what_a_pattern_matches(text: str) -> None:
+    names = ("a", "a-b", "a/index/x", "b", "ab")
+    regions = ("eu-west-1", "us-east-1")
+    space = Space(f"arn:aws:dynamodb:{region}:{ONE}:table/{name}" for region in regions for name in names)
+    bits, is_open = space.matching(text, None)
+    found = {space.arns[number] for number in set_bits(bits)}
+    expected = {arn for arn in space.arns if text == "*" or (text and arn_pattern(text, None).matches(arn))}
+    assert (found, is_open) == (expected, False)
