@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from auditor.access.actions import RCP_SERVICES, Action, actions, find, targets
@@ -29,6 +30,9 @@ NOBODY: Pred = (0, 0)
 
 #: Condition keys whose values differ between tables.
 _TABLE_KEYS = ("aws:resourcetag/", "aws:resourceaccount", "aws:resourceorg", "aws:requestedregion")
+
+#: Condition keys whose values, or presence, differ between principals.
+_PRINCIPAL_KEYS = ("aws:principal", "aws:user", "kms:calleraccount")
 
 #: Condition keys whose values, or presence, differ between actions.
 _ACTION_KEYS = ("dynamodb:", "dax:", "aws:requesttag/", "aws:tagkeys")
@@ -86,6 +90,21 @@ class _Place:
     owners: list[int] = field(default_factory=list)
     moved: dict[int, int] = field(default_factory=dict)
 
+    @cached_property
+    def fine(self) -> list[tuple[int, int]]:
+        """The classes, each as its place and its set."""
+        return [(number, bits) for number, (_, _, bits) in enumerate(self.classes)]
+
+    @cached_property
+    def coarse(self) -> list[tuple[int, int]]:
+        """The classes of one account and region together, for conditions that look at no tags."""
+        found: dict[tuple[str, ...], tuple[int, int]] = {}
+        for number, (arn, _, bits) in enumerate(self.classes):
+            where = tuple(arn.split(":", 5)[3:5])
+            first, held = found.get(where, (number, 0))
+            found[where] = (first, held | bits)
+        return list(found.values())
+
 
 @dataclass
 class _Union:
@@ -118,7 +137,7 @@ class Bulk:
         self._masks: dict[tuple[int, str], int] = {}
         self._keys: dict[int, frozenset[str]] = {}
         self._plain: dict[int, bool] = {}
-        self.unions: dict[tuple[int, int, int], tuple[Partition | None, Partition | None]] = {}
+        self.unions: dict[tuple[int, int, int, str], tuple[Partition | None, Partition | None]] = {}
         self._tags = self._mentioned_tags()
         self._places: dict[str, _Place] = {}
         table_space = Space(estate.tables)
@@ -171,13 +190,11 @@ class Bulk:
             self._masks[key] = -1 if policy.unreadable is not None else found
         return self._masks[key]
 
-    def is_plain(self, policy: Policy) -> bool:
-        """Tell whether a policy says the same of every principal: without conditions and variables."""
+    def says_the_same_to_all(self, policy: Policy) -> bool:
+        """Tell whether a policy says the same of every principal: no key that it looks at is about the principal."""
         if id(policy) not in self._plain:
-            self._plain[id(policy)] = not any(
-                statement.conditions or (policy.variables and any("${" in text for text in statement.resources or ()))
-                for statement in policy.statements
-            )
+            keys = {key for one in policy.statements for key in self.keys_of(one, policy.variables)}
+            self._plain[id(policy)] = not any(key.startswith(_PRINCIPAL_KEYS) for key in keys)
         return self._plain[id(policy)]
 
     def _place(self, space: Space, tables: Mapping[str, Table]) -> _Place:
@@ -301,7 +318,7 @@ class Bulk:
         sure = maybe = 0
         for way in targets(action):
             if not way:
-                found = self._without_resource(question.principal, action)
+                found = self._without_resource(question, action)
             elif way <= {"table", "index", "stream"} or len(way) == 1:
                 (kind,) = way
                 found = self._to_tables(self.of_kind(kind), question.decide(self.of_kind(kind), action))
@@ -312,11 +329,14 @@ class Bulk:
             sure, maybe = sure | found[0], maybe | found[1]
         return sure, maybe
 
-    def _without_resource(self, principal: Principal, action: Action) -> Pred:
-        """Decide an action that names no resource: once for each class of tables, by the scalar evaluator."""
+    def _without_resource(self, question: _Question, action: Action) -> Pred:
+        """Decide an action that names no resource by the scalar evaluator; only the tables' tags can differ."""
         sure = maybe = 0
-        for _, table, bits in self._places["table"].classes:
-            decision = self.estate.decide(principal, action.name, "*", table=table, guardrails=self.guardrails)
+        classes = self._places["table"].classes
+        if not question.looks_at_tags:
+            classes = [(*classes[0][:2], self._all)] if classes else []
+        for _, table, bits in classes:
+            decision = self.estate.decide(question.principal, action.name, "*", table=table, guardrails=self.guardrails)
             sure |= bits if decision.verdict == "allowed" else 0
             maybe |= bits if decision.verdict != "denied" else 0
         return sure, maybe
@@ -539,7 +559,7 @@ class _Question:
         for number, other in estate.accounts.items():
             if bulk.guardrails and not other.management and other.rcps and not principal.service_linked:
                 self.rcps[number] = _levels(read_one, other.rcps, "rcp")
-        self._contexts: dict[tuple[str, str, str], Context] = {}
+        self._contexts: dict[tuple[str, tuple[Any, ...]], Context] = {}
         self._entries = {kind: self.entries(bulk.of_kind(kind)) for kind in ("table", "index", "stream")}
         said = [(one, policy.variables) for policy in self._all_policies() for one in policy.statements]
         said += [
@@ -548,9 +568,10 @@ class _Question:
             for one in held
             if one.statement is not None
         ]
-        self._keyed = any(
-            key.startswith(_ACTION_KEYS) for statement, variables in said for key in bulk.keys_of(statement, variables)
-        )
+        keys = frozenset(key for statement, variables in said for key in bulk.keys_of(statement, variables))
+        self._action_keys = tuple(sorted(key for key in keys if key.startswith(_ACTION_KEYS)))
+        self.looks_at_tags = any(key.startswith("aws:resourcetag/") for key in keys)
+        self._kinds: dict[str, tuple[Any, ...]] = {}
 
     def _all_policies(self) -> Iterator[Policy]:
         yield from (*self.identity, *(self.boundary or ()), *(self.session or ()))
@@ -565,7 +586,20 @@ class _Question:
         entries = tuple(
             entry.statement is None or entry.statement.covers(name) for held in self._entries.values() for entry in held
         )
-        return covered, entries, targets(action), action.resource_policy, action.name if self._keyed else ""
+        return covered, entries, targets(action), action.resource_policy, self._kind(action)
+
+    def _kind(self, action: Action) -> tuple[Any, ...]:
+        """Return what tells the condition keys of an action from another one's, of those that policies look at."""
+        if action.name not in self._kinds:
+            service = action.name.partition(":")[0]
+            kind: tuple[Any, ...] = (service,)
+            if self._action_keys:
+                held = tuple(key in action.keys for key in self._action_keys)
+                # These differ from other actions with the same keys (see ``Estate.request``).
+                special = action.name if action.name in ("dynamodb:SearchVectors", "dynamodb:GetItem") else ""
+                kind = (service, held, bool(action.request_keys), special)
+            self._kinds[action.name] = kind
+        return self._kinds[action.name]
 
     def entries(self, place: _Place) -> list[_Entry]:
         """Return what resources' policies say that may concern the principal."""
@@ -653,8 +687,9 @@ class _Question:
         mask = self.bulk.mask(policy, name)
         if not mask:
             return None, None
-        plain = not resource_side and self.bulk.is_plain(policy)
-        key = (id(policy), mask, id(place))
+        plain = not resource_side and self.bulk.says_the_same_to_all(policy)
+        looks = any(key.startswith(_ACTION_KEYS) for one in policy.statements for key in self.bulk.keys_of(one, True))
+        key = (id(policy), mask, id(place), action.name if looks or action.name.startswith("kms:") else "")
         kept = self.bulk.unions.get(key) if plain else None
         if kept is not None:
             return kept
@@ -676,7 +711,7 @@ class _Question:
 
     def _applies(self, place: _Place, action: Action, statement: Statement, variables: bool) -> Partition:
         about = self._about(place, action, statement, variables)
-        return both(about, self._holds(place, action, statement, variables)) if statement.conditions else about
+        return self._under_conditions(place, action, statement, variables, about)
 
     def _about(self, place: _Place, action: Action, statement: Statement, variables: bool) -> Partition:
         """Return which resources a statement names; what a variable stands for may differ between their classes."""
@@ -691,22 +726,33 @@ class _Question:
                 found[formula] = found.get(formula, 0) | held
         return found
 
-    def _holds(self, place: _Place, action: Action, statement: Statement, variables: bool) -> Partition:
-        """Return where a statement's conditions hold: one formula, or one for each class of resources."""
+    def _under_conditions(
+        self, place: _Place, action: Action, statement: Statement, variables: bool, about: Partition
+    ) -> Partition:
+        """Return where a statement is about the request and its conditions hold.
+
+        The conditions give one formula, or one for each class of resources that the statement is about.
+        """
+        if not statement.conditions:
+            return about
+        concerned = place.space.all & ~about.get(False, 0)
         kms = action.name.startswith("kms:")
-        by_class = kms or any(key.startswith(_TABLE_KEYS) for key in self.bulk.keys_of(statement, variables))
-        found: Partition = {}
-        for position in range(len(place.classes) if by_class else 1):
-            formula = holds(statement.conditions, self._context(place, action, position), variables=variables)
-            bits = place.classes[position][2] if by_class else place.space.all
-            found[formula] = found.get(formula, 0) | bits
-        return found
+        if not kms and not any(key.startswith(_TABLE_KEYS) for key in self.bulk.keys_of(statement, variables)):
+            formula = holds(statement.conditions, self._context(place, action, 0), variables=variables)
+            return both(about, {formula: place.space.all})
+        found: Partition = {False: place.space.all & ~concerned}
+        by_tags = kms or any(key.startswith("aws:resourcetag/") for key in self.bulk.keys_of(statement, variables))
+        for position, bits in place.fine if by_tags else place.coarse:
+            if bits & concerned:
+                formula = holds(statement.conditions, self._context(place, action, position), variables=variables)
+                found[formula] = found.get(formula, 0) | (bits & concerned)
+        return both(about, found)
 
     def _context(self, place: _Place, action: Action, position: int) -> Context:
         if not place.classes:
             return Context()
         arn, table, _ = place.classes[position]
-        key = (arn, action.name if self._keyed else "", action.name.partition(":")[0])
+        key = (arn, self._kind(action))
         if key not in self._contexts:
             more = decrypt_context(self.principal, table) if action.name == "kms:Decrypt" and table else None
             mine = None if action.name.startswith(("kms:", "sts:")) else table
@@ -732,8 +778,7 @@ class _Question:
             applies = here
             if entry.variables and any("${" in text for text in statement.resources or ()):
                 applies = both(applies, self._about(place, action, statement, entry.variables))
-            if statement.conditions:
-                applies = both(applies, self._holds(place, action, statement, entry.variables))
+            applies = self._under_conditions(place, action, statement, entry.variables, applies)
             who = self._named(statement)
             if not statement.allow:
                 said.deny = either(said.deny, both(applies, {who.at_all: space.all}))

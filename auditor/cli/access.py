@@ -90,13 +90,14 @@ def who_can(context: click.Context, /, verb: str, table: str, **_: Any) -> int:
 
 def _headline(answers: list[Answer], verb: str, estate: Estate, table: Table) -> str:
     """Return how many can; where users and roles are not known, there may be more."""
-    where = f"{verb} table {table.name} ({table.arn})"
     if not answers:
-        return f"Nobody {'who is known ' if estate.assumptions else ''}can {where}"
-    conditional = sum(one.verdict == "conditional" for one in answers)
-    least = "At least " if estate.assumptions else ""
-    under = f", {'all' if conditional == len(answers) else conditional} under conditions" if conditional else ""
-    return f"{least}{len(answers)} principal{'' if len(answers) == 1 else 's'} can {where}{under}"
+        many = "nobody who is known" if estate.assumptions else "nobody"
+    else:
+        conditional = sum(one.verdict == "conditional" for one in answers)
+        least = "at least " if estate.assumptions else ""
+        under = f", {'all' if conditional == len(answers) else conditional} under conditions" if conditional else ""
+        many = f"{least}{len(answers)} principal{'' if len(answers) == 1 else 's'}{under}"
+    return f"{verb} on table {table.name} ({table.arn}): {many}"
 
 
 def _other_regions(settings: Settings) -> list[str]:
@@ -373,6 +374,10 @@ def trace_text(trace: Iterable[Step]) -> Iterable[str]:
             yield _plain(
                 f"      {hit.kind}: {hit.statement} {effect}{'' if hit.applies is True else ' under conditions'}"
             )
+        if decision.verdict == "denied" and not any(
+            hit.allow and hit.kind in ("identity", "resource") for hit in decision.trace
+        ):
+            yield "      no identity or resource policy allows it"
         for kind in decision.blocked_by:
             yield _plain(f"      blocked by: {kind}")
         for text in decision.lints:

@@ -147,7 +147,7 @@ def test_who_can_lists_everybody_with_path_conditions_and_statement(ddbaudit: Co
     outcome = ddbaudit("access", "who-can", "read", "orders", "--from", known, "--region", "eu-west-1")
     assert (outcome.code, outcome.err, outcome.written) == (0, "", ())
     assert outcome.out == (
-        f"3 principals can read table orders ({ORDERS.arn}), 1 under conditions\n"
+        f"read on table orders ({ORDERS.arn}): 3 principals, 1 under conditions\n"
         f"allowed  arn:aws:iam::{SHOP.id}:role/admin\n"
         "    dynamodb:Scan directly\n"
         "      statement 0 of policy Everything\n"
@@ -164,7 +164,7 @@ def test_who_can_lists_everybody_with_path_conditions_and_statement(ddbaudit: Co
 def test_nobody_can_is_said_in_words(ddbaudit: Command, tmp_path: Path) -> None:
     save(inventory(Identities()), tmp_path / "s.json", "1")
     outcome = ddbaudit("access", "who-can", "write", "carts", "--from", "s.json")
-    assert (outcome.code, outcome.out) == (0, f"Nobody can write table carts ({CARTS.arn})\n")
+    assert (outcome.code, outcome.out) == (0, f"write on table carts ({CARTS.arn}): nobody\n")
 
 
 def test_the_json_of_who_can_has_the_documented_form(ddbaudit: Command, known: str) -> None:
@@ -252,7 +252,8 @@ def test_of_another_accounts_principal_its_own_policies_are_assumed_to_allow(ddb
     save(inventory(resource_policy=shared), tmp_path / "s.json", "1")
     document = answer(ddbaudit("access", "can", partner, "read", ORDERS.arn, "--from", "s.json", "--format", "json"))
     assert document["verdict"] == "allowed"
-    assert [path["via"] for path in document["paths"]] == ["resource-policy"]
+    (path,) = document["paths"]
+    assert {"policy": "resource policy", "sid": "", "index": 0} in path["statements"]
     assert any("account 999988887777" in text for text in document["assumptions"])
 
 
@@ -274,7 +275,7 @@ def test_where_users_and_roles_are_not_known_nobody_is_not_the_answer(ddbaudit: 
     save(inventory(DENIED), tmp_path / "s.json", "1")
     outcome = ddbaudit("access", "who-can", "read", "carts", "--from", "s.json")
     assert outcome.code == 0
-    assert outcome.out.startswith("Nobody who is known can read table carts")
+    assert outcome.out.splitlines()[0] == f"read on table carts ({CARTS.arn}): nobody who is known"
     why = f"users and roles of account {SHOP.id} not readable without iam:GetAccountAuthorizationDetails"
     assert f"assumes: {why}: none of them is listed\n" in outcome.out
     assert_refused(
@@ -346,11 +347,7 @@ def test_a_table_that_may_be_hidden_is_not_said_to_be_missing_without_a_word(ddb
 def test_a_bad_question_is_refused(
     ddbaudit: Command, known: str, arguments: list[str], words: list[str], form: str
 ) -> None:
-    outcome = ddbaudit("access", *arguments, "--from", known, "--format", form)
-    assert_refused(
-        Outcome(outcome.code, outcome.out, outcome.err, outcome.written),
-        *words,
-    )
+    assert_refused(ddbaudit("access", *arguments, "--from", known, "--format", form), *words)
 
 
 def test_a_profile_and_the_example_exclude_each_other(ddbaudit: Command) -> None:
@@ -384,9 +381,8 @@ def test_names_of_the_audited_account_move_no_cursor(ddbaudit: Command, tmp_path
     assert not [line for line in outcome.out.splitlines() if line.startswith("::")]
     raw = ddbaudit(*arguments, "--format", "json")
     assert not {char for char in raw.out if char != "\n" and not char.isprintable()}
-    assert EVIL in json.dumps(answer(raw), ensure_ascii=False).encode().decode("unicode_escape") or EVIL in _texts(
-        answer(raw)
-    )
+    # What programs read is the name itself, escaped as JSON has it.
+    assert EVIL in _texts(answer(raw))
 
 
 def _texts(value: Any) -> list[str]:

@@ -1,16 +1,20 @@
 """moto for the tests of the AWS source, and one account's access to it."""
 
+import json
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.validate import ParamValidator
 from moto import mock_aws
 
 from auditor import engine, packs
+from auditor.facts.base import Need, Signature, raw_closure
 from auditor.inventory import Caller, Inventory
 from auditor.packs import Rules
-from auditor.resources import Account
+from auditor.resources import Account, Resource
 from auditor.sources.aws.collect import collect
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import Access
@@ -49,6 +53,57 @@ def gather(access: Access) -> Gather:
         return collect([access], Caller(ACCOUNT.id, "arn"), list(regions), wanted, **{"waits": (), **options})
 
     return run
+
+
+@pytest.fixture
+def gather_facts(access: Access) -> Gather:
+    """Collect facts about a kind of resource, and all that finds it: ``gather_facts(Table, ResourcePolicy)``."""
+
+    def run(kind: type[Resource], *facts: type) -> Inventory:
+        signature = Signature((kind,), tuple(Need(fact.__name__, fact, optional=True) for fact in facts))
+        return collect([access], Caller(ACCOUNT.id, "arn"), ["eu-west-1"], raw_closure([signature]), waits=())
+
+    return run
+
+
+def answer(access: Access, operation: str, *answers: Any, region: str = "eu-west-1") -> list[dict[str, Any]]:
+    """Answer an operation in a region in AWS's place, before boto3 decodes what it decodes.
+
+    Args:
+        access: Whose client is answered.
+        operation: ``service:Operation``.
+        answers: In order, the last one for ever: an answer in the shape of AWS's, an error code, or a function that
+            returns one of them for the request's parameters.
+        region: The client's region.
+
+    Returns:
+        The requests' parameters so far, growing.
+    """
+    service, _, name = operation.partition(":")
+    client = access.client(service, region)
+    left, asked = list(answers), list[dict[str, Any]]()
+
+    def handler(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+        body = params["body"]
+        asked.append(body if isinstance(body, dict) else json.loads(body))
+        given = left.pop(0) if len(left) > 1 else left[0]
+        if callable(given):
+            given = given(asked[-1])
+        if isinstance(given, str):
+            return SimpleNamespace(status_code=400), {"Error": {"Code": given, "Message": "no"}, "ResponseMetadata": {}}
+        report = ParamValidator().validate(given, model.output_shape)
+        assert not report.has_errors(), report.generate_report()
+        return SimpleNamespace(status_code=200), _copy(given) | {"ResponseMetadata": {"HTTPStatusCode": 200}}
+
+    client.meta.events.register(f"before-call.{client.meta.service_model.service_id.hyphenize()}.{name}", handler)
+    return asked
+
+
+def _copy(value: Any) -> Any:
+    """Return a copy of an answer, which boto3 changes in its place."""
+    if isinstance(value, dict):
+        return {key: _copy(one) for key, one in value.items()}
+    return [_copy(one) for one in value] if isinstance(value, list) else value
 
 
 def chosen(*patterns: str) -> Rules:
