@@ -14,7 +14,17 @@ from auditor.rule_api import Rule
 SETUP = ("ec2:DescribeRegions", "account:ListRegions")
 
 #: Statement ids by IAM prefix.
-SIDS = {"dynamodb": "DynamoDB", "dax": "Dax", "kms": "Keys", "ec2": "Network", "cloudtrail": "Trails", "tag": "Tags"}
+SIDS = {
+    "dynamodb": "DynamoDB",
+    "dax": "Dax",
+    "kms": "Keys",
+    "ec2": "Network",
+    "cloudtrail": "Trails",
+    "tag": "Tags",
+    "iam": "Identities",
+    "organizations": "Organization",
+    "cognito-identity": "IdentityPools",
+}
 
 #: Actions that read or change items. The auditor never needs them; the policy denies them for good.
 ITEM_ACTIONS = [

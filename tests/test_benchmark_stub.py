@@ -4,6 +4,10 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from botocore.parsers import create_parser
 
 from auditor.sources.aws.session import declared_operations
 from benchmarks import stub
@@ -21,15 +25,15 @@ class Clock:
         return self.now
 
 
-def test_an_audit_of_three_tables_is_complete() -> None:
-    command = [sys.executable, str(COLLECT), "--tables", "3", "--latency-ms", "0", "--format", "json"]
+def test_an_audit_of_twenty_tables_is_complete() -> None:
+    command = [sys.executable, str(COLLECT), "--tables", "20", "--latency-ms", "0", "--format", "json"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
     assert done.returncode == 0, done.stderr
     assert "not answered" not in done.stderr
     numbers = json.loads(done.stdout)["ddbaudit"]
     assert (numbers["complete"], numbers["calls_lost"], numbers["unknown"]) == (True, 0, {})
-    # Three tables, and the replica of the first in a second region.
-    assert numbers["calls"][BACKUPS] == numbers["calls"]["dynamodb:DescribeTable"] == 4
+    # Twenty tables, and the replica of the first in a second region.
+    assert numbers["calls"][BACKUPS] == numbers["calls"]["dynamodb:DescribeTable"] == 21
     assert set(numbers["calls"]) <= declared_operations()
     assert numbers["slowest_operation"] == BACKUPS
     assert numbers["peak_memory_mb"] > 0
@@ -37,6 +41,32 @@ def test_an_audit_of_three_tables_is_complete() -> None:
 
 def test_every_answer_has_the_shape_that_botocore_expects() -> None:
     stub.check()
+
+
+def test_boto3_reads_documents_and_reports_of_iam_as_aws_sends_them() -> None:
+    world = stub.World(2000)
+    operation = "iam:GetAccountAuthorizationDetails"
+    roles: list[str] = []
+    marker: dict[str, str] = {}
+    while True:
+        body = stub.encode(operation, world.answer(operation, stub.HOME, marker))
+        answer = parsed(operation, body)
+        roles += [role["RoleName"] for role in answer["RoleDetailList"]]
+        if not answer["IsTruncated"]:
+            break
+        marker = {"Marker": answer["Marker"]}
+    assert len(roles) == len(set(roles)) == 201
+    document = unquote(answer["RoleDetailList"][0]["RolePolicyList"][0]["PolicyDocument"])
+    assert json.loads(document)["Statement"][0]["Effect"] == "Allow"
+    operation = "iam:GetCredentialReport"
+    answer = parsed(operation, stub.encode(operation, world.answer(operation, stub.HOME, {})))
+    assert b"<root_account>" in answer["Content"]
+
+
+def parsed(operation: str, body: bytes) -> dict[str, Any]:
+    response = {"body": body, "headers": {}, "status_code": 200}
+    answer: dict[str, Any] = create_parser("query").parse(response, stub.model(operation).output_shape)
+    return answer
 
 
 def test_a_call_above_the_rate_is_throttled_until_a_token_is_back() -> None:

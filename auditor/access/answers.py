@@ -254,7 +254,7 @@ class Access:
             tuple(paths),
             () if best else _blockers(trace),
             tuple(dict.fromkeys([*self._assumptions(principal, table), *self._abac(principal, verb, table, best)])),
-            tuple(self._notes(principal, verb, table, best)),
+            tuple(self._notes(principal, verb, table, best, trace)),
             tuple(trace),
         )
 
@@ -264,6 +264,8 @@ class Access:
         best: _Way | None = None
         for action in actions_of(verb):
             for resources in resources_of(action, table):
+                if resources == ("*",) and principal.account != table.account:
+                    continue  # what names no resource is about the caller's own account
                 way = self._request(principal, action, resources, table)
                 trace += way.steps
                 if way.verdict != "denied" and (best is None or RANK[way.verdict] > RANK[best.verdict]):
@@ -338,9 +340,11 @@ class Access:
         return Step(principal.arn, "kms:Decrypt", key.arn, decision)
 
     def _direct_path(self, way: _Way) -> Path:
-        own = [hit for hit in way.steps[0].decision.grants if hit.kind == "identity"]
-        via = "direct" if own else "resource-policy"
-        return _path(via, way)
+        hits = way.steps[0].decision.grants
+        foreign = any(hit.policy == ALLOW_ALL.name for hit in hits)
+        by_resource = any(hit.kind == "resource" for hit in hits)
+        own = any(hit.kind == "identity" for hit in hits) and not foreign
+        return _path("resource-policy" if by_resource and not own else "direct", way)
 
     # -- through others --------------------------------------------------------------------------------------------
 
@@ -431,8 +435,11 @@ class Access:
             if not principal.service_linked
         ]
         answers += self._outsiders(verb, table)
+        merged: dict[str, Answer] = {}
+        for one in answers:
+            merged[one.principal] = _merged(merged[one.principal], one) if one.principal in merged else one
         return sorted(
-            (one for one in answers if one.verdict != "denied"),
+            (one for one in merged.values() if one.verdict != "denied"),
             key=lambda one: (not one.principal.startswith("public"), one.principal.startswith("arn"), one.principal),
         )
 
@@ -543,6 +550,8 @@ class Access:
 
     def _assumptions(self, principal: Principal, table: Table) -> Iterator[str]:
         if principal.policies == (ALLOW_ALL,):
+            if principal.account == _STRANGER:
+                return
             yield f"the policies of account {principal.account} allow it; they were not read"
         elif self.estate.account(principal.account).scps is None and self.guardrails:
             yield f"SCPs of account {principal.account} not readable, taken to allow"
@@ -569,8 +578,14 @@ class Access:
         documents += [one for level in account.scps or () for one in level]
         return any(_mentions(document, "aws:resourcetag/") for document in documents if document is not None)
 
-    def _notes(self, principal: Principal, verb: str, table: Table, best: Path | None) -> Iterator[str]:
-        if best is not None and best.verdict == "allowed":
+    def _notes(
+        self, principal: Principal, verb: str, table: Table, best: Path | None, trace: list[Step]
+    ) -> Iterator[str]:
+        if (best is not None and best.verdict == "allowed") or principal.policies == (ALLOW_ALL,):
+            return
+        # A resource policy of one's own making does not get around a guardrail or an identity policy's Deny.
+        barred = {kind for step in trace for kind in step.decision.blocked_by} - {"resource"}
+        if barred:
             return
         if verb != "permissions" and principal.account == table.account:
             grant = self.estate.decide(
@@ -586,8 +601,19 @@ class Access:
                     return
 
 
+def _merged(first: Answer, second: Answer) -> Answer:
+    """Return one answer of two about the same principal."""
+    better, other = (first, second) if RANK[first.verdict] >= RANK[second.verdict] else (second, first)
+    return replace(
+        better,
+        paths=(*better.paths, *(path for path in other.paths if path not in better.paths)),
+        assumptions=tuple(dict.fromkeys([*better.assumptions, *other.assumptions])),
+        notes=tuple(dict.fromkeys([*better.notes, *other.notes])),
+    )
+
+
 def _path(via: str, way: _Way) -> Path:
-    hits = {hit: None for step in way.steps for hit in step.decision.grants}
+    hits = {hit: None for step in way.steps for hit in step.decision.grants if hit.policy != ALLOW_ALL.name}
     action = next((one.action for one in reversed(way.steps) if one.action.startswith("dynamodb:")), "")
     return Path(via, way.verdict, way.conditions, action, tuple(hits), tuple(way.steps))
 
@@ -691,7 +717,9 @@ def _audience(keys: Iterable[str]) -> bool:
 def _federation(provider: str, keys: set[str]) -> tuple[str, str]:
     """Return how to call the identities of a provider, and the action with which they assume a role."""
     if ":saml-provider/" in provider:
-        return f"federated: identities of {provider.rpartition('/')[2]} (SAML)", "sts:AssumeRoleWithSAML"
+        account = provider.split(":")[4]
+        who = f"federated: identities of {provider.rpartition('/')[2]} (SAML, account {account})"
+        return who, "sts:AssumeRoleWithSAML"
     host = provider.rpartition("oidc-provider/")[2]
     if host == "cognito-identity.amazonaws.com":
         who = "federated: identities of a Cognito identity pool" if _audience(keys) else "public: any identity pool"

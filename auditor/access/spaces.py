@@ -7,15 +7,14 @@ only within the groups that their head matches.
 
 from __future__ import annotations
 
+import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 
-from auditor.access.formula import Atom, Formula, every, negate, some
-from auditor.access.patterns import SEGMENTS, ArnPattern, Filled, Resolve, arn_pattern
-from auditor.access.policy import Statement
+from auditor.access.patterns import IGNORING_CASE, SEGMENTS, Glob, Resolve, arn_pattern, arn_segments, glob
 
-#: A formula for every resource, told as disjoint sets: formula -> the resources that it is about.
-Partition = dict[Formula, int]
+#: One of a space's groups: its first bit, and what the ARNs say after their fifth colon, sorted.
+_Group = tuple[int, list[str]]
 
 
 class Space:
@@ -23,6 +22,11 @@ class Space:
 
     Args:
         arns: Their ARNs; the order of bits is that of the sorted ARNs.
+
+    Attributes:
+        arns: The ARNs by bit number.
+        bits: ARN -> bit number.
+        all: The set of all.
     """
 
     def __init__(self, arns: Iterable[str]) -> None:
@@ -30,14 +34,13 @@ class Space:
         self.arns = sorted(arns, key=lambda arn: (arn.split(":", SEGMENTS - 1)[:5], arn))
         self.bits = {arn: number for number, arn in enumerate(self.arns)}
         self.all = (1 << len(self.arns)) - 1
-        self._groups: list[tuple[tuple[str, ...], int, list[str]]] = []
+        groups: dict[tuple[str, ...], _Group] = {}
         for number, arn in enumerate(self.arns):
             *head, tail = arn.split(":", SEGMENTS - 1)
-            if not self._groups or self._groups[-1][0] != tuple(head):
-                self._groups.append((tuple(head), number, []))
-            self._groups[-1][2].append(tail)
+            groups.setdefault(tuple(head), (number, []))[1].append(tail)
+        self._groups = groups
+        self._heads: dict[tuple[str, ...], list[_Group]] = {}
         self._known: dict[str, int] = {}
-        self._matched: dict[tuple[tuple[str, ...], bool], Partition] = {}
 
     def of(self, numbers: Iterable[int]) -> int:
         """Return the set of some bit numbers."""
@@ -56,96 +59,75 @@ class Space:
         if text and not text.strip("*"):
             return self.all, False
         if resolve is None or "${" not in text:
-            if text not in self._known:
-                self._known[text] = self._find(arn_pattern(text, None))
-            return self._known[text], False
-        pattern = arn_pattern(text, resolve, variables_in=range(SEGMENTS - 1, SEGMENTS))
-        return self._find(pattern), pattern.open
+            found = self._known.get(text)
+            if found is None:
+                *head, tail = arn_segments(text)
+                found = self._known[text] = self._find(tuple(head), tail)
+            return found, False
+        # Variables elsewhere than in the last segment are plain text.
+        filled = arn_pattern(text, resolve, variables_in=range(SEGMENTS - 1, SEGMENTS)).segments[-1]
+        if filled.glob is None:
+            return 0, False
+        return self._find(arn_segments(text)[:-1], filled.glob), filled.open
 
-    def _find(self, pattern: ArnPattern) -> int:
+    def _find(self, head: tuple[str, ...], tail: str | Glob) -> int:
         found = 0
-        for head, start, tails in self._groups:
-            if all(
-                glob is not None and glob.matches(part.lower() if number < 4 else part)
-                for number, (glob, part) in enumerate(
-                    zip((one.glob for one in pattern.segments[:5]), head, strict=True)
+        for start, tails in self._under(head):
+            found |= _within(tail, tails) << start
+        return found
+
+    def _under(self, head: tuple[str, ...]) -> list[_Group]:
+        """Return the groups that a pattern's first five segments match."""
+        if head not in self._heads:
+            globs = [glob(one.lower() if number < IGNORING_CASE else one) for number, one in enumerate(head)]
+            self._heads[head] = [
+                group
+                for held, group in self._groups.items()
+                if len(held) == len(globs)
+                and all(
+                    one.matches(part.lower() if number < IGNORING_CASE else part)
+                    for number, (one, part) in enumerate(zip(globs, held, strict=True))
                 )
-            ):
-                found |= _within(pattern.segments[5], tails) << start
-        return found
-
-    def resources(self, statement: Statement, resolve: Resolve | None) -> Partition:
-        """Return when a statement is about each resource: surely, never, or depending on a variable."""
-        if statement.resources is None:
-            return {True: self.all}
-        constant = resolve is None or not any("${" in text for text in statement.resources)
-        key = (statement.resources, statement.not_resource)
-        if constant and key in self._matched:
-            return self._matched[key]
-        sure, still_open = 0, list[tuple[Formula, int]]()
-        for text in statement.resources:
-            bits, is_open = self.matching(text, resolve)
-            if is_open:
-                still_open.append((Atom(f"{text} is this resource", "note"), bits))
-            else:
-                sure |= bits
-        found: Partition = {True: sure, False: self.all & ~sure}
-        for atom, bits in still_open:
-            found = either(found, {atom: bits & ~sure, False: self.all & ~(bits & ~sure)})
-        if statement.not_resource:
-            found = {negate(formula): bits for formula, bits in found.items()}
-        found = {formula: bits for formula, bits in found.items() if bits}
-        if constant:
-            self._matched[key] = found
-        return found
+            ]
+        return self._heads[head]
 
 
-def _within(tail: Filled, tails: list[str]) -> int:
-    glob = tail.glob
-    if glob is None:
-        return 0
-    if glob.literal is not None:
-        position = bisect_left(tails, glob.literal)
-        return 1 << position if position < len(tails) and tails[position] == glob.literal else 0
-    if glob.prefix is not None:
-        first = bisect_left(tails, glob.prefix)
-        last = bisect_left(tails, glob.prefix + "\U0010ffff")
-        return ((1 << (last - first)) - 1) << first
-    return sum(1 << number for number, name in enumerate(tails) if glob.matches(name))
+def _within(tail: str | Glob, tails: list[str]) -> int:
+    if isinstance(tail, str):
+        # Compiling a glob takes longer than the two usual shapes need.
+        if "*" not in tail and "?" not in tail:
+            return _one(tail, tails)
+        if tail.endswith("*") and "*" not in tail[:-1] and "?" not in tail:
+            return _beginning(tail[:-1], tails)
+        tail = glob(tail)
+    if tail.literal is not None:
+        return _one(tail.literal, tails)
+    if tail.prefix is not None:
+        return _beginning(tail.prefix, tails)
+    return sum(1 << number for number, name in enumerate(tails) if tail.matches(name))
 
 
-def both(left: Partition, right: Partition) -> Partition:
-    """Return the conjunction of two formulas, resource by resource."""
-    return _joined(left, right, every)
+def _one(text: str, tails: list[str]) -> int:
+    position = bisect_left(tails, text)
+    return 1 << position if position < len(tails) and tails[position] == text else 0
 
 
-def either(left: Partition, right: Partition) -> Partition:
-    """Return the disjunction of two formulas, resource by resource."""
-    return _joined(left, right, some)
+def _beginning(text: str, tails: list[str]) -> int:
+    first, last = bisect_left(tails, text), bisect_left(tails, text + "\U0010ffff")
+    return ((1 << (last - first)) - 1) << first
 
 
-def _joined(left: Partition, right: Partition, combine: Callable[[Iterable[Formula]], Formula]) -> Partition:
-    if len(left) == 1 and len(right) == 1:
-        (first, bits), (second, others) = *left.items(), *right.items()
-        return {combine((first, second)): bits & others}
-    found: Partition = {}
-    for first, bits in left.items():
-        for second, others in right.items():
-            shared = bits & others
-            if shared:
-                formula = combine((first, second))
-                found[formula] = found.get(formula, 0) | shared
-    return found
+_NOT_EMPTY = re.compile(rb"[^\0]")
 
-
-def opposite(partition: Partition) -> Partition:
-    """Return the negation of a formula, resource by resource."""
-    return {negate(formula): bits for formula, bits in partition.items()}
+#: Byte -> the numbers of its bits.
+_OF_BYTE = tuple(tuple(bit for bit in range(8) if byte >> bit & 1) for byte in range(256))
 
 
 def set_bits(bits: int) -> Iterator[int]:
     """Yield the numbers of the bits that are set, in order."""
-    while bits:
-        lowest = bits & -bits
-        yield lowest.bit_length() - 1
-        bits ^= lowest
+    # Taking the lowest bit off a long integer copies it each time.
+    data = bits.to_bytes((bits.bit_length() + 7) // 8, "little")
+    for found in _NOT_EMPTY.finditer(data):
+        first = found.start() * 8
+        for bit in _OF_BYTE[data[found.start()]]:
+            yield first + bit

@@ -44,9 +44,9 @@ question = together(
 def access() -> None:
     """Say who can do what to a table, by which path, under which conditions, and why.
 
-    VERB is read, read-stream, write, delete-data, copy-out, delete-table, delete-backup, admin, permissions,
-    replication-service or metadata, or an IAM action such as dynamodb:DeleteItem. TABLE is a name or an ARN,
-    PRINCIPAL an ARN or, for example, role/orders-api.
+    VERB is read, read-existence, read-stream, stream-aux, write, delete-data, copy-out, delete-table, delete-backup,
+    permissions, permissions-if-abac, replication-service, admin or metadata, or an IAM action such as
+    dynamodb:DeleteItem. TABLE is a name or an ARN, PRINCIPAL an ARN or, for example, role/orders-api.
     """
 
 

@@ -127,6 +127,7 @@ class Endpoint:
         private_dns: ``PrivateDnsEnabled`` and not only for inbound Resolver endpoints.
         service_region: ``ServiceRegion``, None for the endpoint's own region.
         policy: ``PolicyDocument`` as text.
+        resource: The endpoint as a resource, for those of DynamoDB; None for other services' endpoints.
     """
 
     id: str
@@ -139,17 +140,21 @@ class Endpoint:
     private_dns: bool = False
     service_region: str | None = None
     policy: str | None = None
+    resource: VpcEndpoint | None = None
 
 
 @fact(Region, "ec2:DescribeVpcEndpoints", lists=VpcEndpoint, in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class VpcEndpoints:
-    """The VPC endpoints of a region (ec2:DescribeVpcEndpoints).
-
-    Those of DynamoDB are resources; the collector names them.
-    """
+    """The VPC endpoints of a region (ec2:DescribeVpcEndpoints)."""
 
     endpoints: tuple[Endpoint, ...]
+
+    def names(self) -> Iterator[Resource]:
+        """Yield DynamoDB's endpoints."""
+        for endpoint in self.endpoints:
+            if endpoint.resource is not None:
+                yield endpoint.resource
 
 
 @dataclass(frozen=True, slots=True)

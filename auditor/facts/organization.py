@@ -141,7 +141,7 @@ class Trust:
         return Gap(
             self.listing.reason,
             f"Whether account {account} belongs to the organisation is not known: {self.listing.detail}",
-            "organizations:ListAccounts",
+            self.listing.action,
         )
 
     def organization_standing(self, organization: str) -> bool | Gap:

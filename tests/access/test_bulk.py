@@ -71,7 +71,7 @@ PRINCIPALS = (
 
 @st.composite
 def statements(draw: st.DrawFn, named: bool = False) -> dict[str, Any]:
-    made: dict[str, Any] = {"Effect": draw(st.sampled_from(["Allow", "Allow", "Deny"]))}
+    made: dict[str, Any] = {"Effect": draw(st.sampled_from(["Allow", "Allow", "Allow", "Deny"]))}
     made[draw(st.sampled_from(["Action", "Action", "Action", "NotAction"]))] = draw(
         st.lists(st.sampled_from(VERBS), min_size=1, max_size=2)
     )
@@ -98,10 +98,23 @@ def documents(draw: st.DrawFn, named: bool = False, name: str = "policy") -> Any
 
 FULL = json.dumps({"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}})
 
+OPEN = json.dumps({"Statement": {"Effect": "Allow", "Principal": "*", "Action": "dynamodb:*", "Resource": "*"}})
+
+
+def identity(name: str) -> st.SearchStrategy[Any]:
+    """Half of the policies allow everything: else hardly anything is allowed through five kinds of policies."""
+    return st.one_of(st.just(Named("full", FULL)), documents(name=name))
+
 
 def levels(named: bool) -> st.SearchStrategy[Any]:
-    one = st.one_of(st.just(Named("full", FULL)), documents(named=named, name="guard"))
-    return st.one_of(st.just(()), st.lists(st.lists(one, min_size=1, max_size=2), min_size=1, max_size=2))
+    full = Named("full", FULL)
+    guarded = st.lists(documents(named=named, name="guard"), max_size=1).map(lambda held: [full, *held])
+    alone = st.lists(documents(named=named, name="guard"), min_size=1, max_size=2)
+    return st.lists(st.one_of(guarded, guarded, alone), max_size=2)
+
+
+def resource_policies(name: str) -> st.SearchStrategy[Any]:
+    return st.one_of(st.none(), st.just(Named(name, OPEN)), documents(named=True, name=name))
 
 
 @st.composite
@@ -115,8 +128,8 @@ def estates(draw: st.DrawFn) -> Estate:
                     arn,
                     indexes=draw(st.sampled_from([(), ("by-date",), ("by-date", "by-name"), None])),
                     stream=draw(st.sampled_from([None, f"{arn}/stream/2026-01-31T09:30:00.000"])),
-                    policy=draw(st.one_of(st.none(), st.none(), documents(named=True, name="resource policy"))),
-                    stream_policy=draw(st.one_of(st.none(), documents(named=True, name="stream policy"))),
+                    policy=draw(resource_policies("resource policy")),
+                    stream_policy=draw(resource_policies("stream policy")),
                     tags=draw(st.sampled_from([{}, {"team": "checkout"}, {"Team": "orders"}, None])),
                 )
     principals = {}
@@ -126,8 +139,8 @@ def estates(draw: st.DrawFn) -> Estate:
             principals[arn] = Principal(
                 arn,
                 kind,
-                tuple(draw(st.lists(documents(), max_size=2))),
-                draw(st.one_of(st.none(), st.none(), documents(name="boundary"))),
+                tuple(draw(st.lists(identity("policy"), max_size=2))),
+                draw(st.one_of(st.none(), st.none(), identity("boundary"))),
                 draw(st.sampled_from([{}, {"team": "checkout"}, {"team": "ord"}])),
                 trust={"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Principal": {"AWS": ONE},
                        "Action": draw(st.sampled_from(["sts:AssumeRole", "sts:*"]))}},

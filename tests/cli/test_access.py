@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from auditor.access.actions import verbs
 from auditor.facts import (
     CollectionTime,
     DaxClusterNames,
@@ -308,6 +309,17 @@ def test_a_table_that_may_be_hidden_is_not_said_to_be_missing_without_a_word(ddb
         'no table "invoices"',
         f"tables of account {SHOP.id} in eu-central-1 not readable without dynamodb:ListTables",
     )
+
+
+def test_the_help_names_every_verb(ddbaudit: Command) -> None:
+    told = ddbaudit("access", "--help").out.replace(",", " ").split()
+    assert [verb for verb in verbs() if verb not in told] == []
+
+
+def test_explain_says_where_nothing_allows(ddbaudit: Command, known: str) -> None:
+    told = ddbaudit("access", "explain", "user/deploy", "dynamodb:GetItem", ORDERS.arn, "--from", known).out
+    assert "    no statement allows it\n" in told
+    assert "ImplicitlyDenied\n      no identity or resource policy allows it\n" in told
 
 
 # -- bad questions -------------------------------------------------------------------------------------------------

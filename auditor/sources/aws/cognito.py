@@ -43,6 +43,7 @@ def identity_pool_roles(aws: Aws, pool: IdentityPool) -> Yield:
     mapped = {
         rule["RoleARN"]
         for mapping in (answer.get("RoleMappings") or {}).values()
+        if mapping.get("Type", "").casefold() == "rules"
         for rule in (mapping.get("RulesConfiguration") or {}).get("Rules", [])
         if rule.get("RoleARN")
     }

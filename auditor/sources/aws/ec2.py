@@ -142,13 +142,14 @@ def vpc_endpoints(aws: Aws, region: Region) -> Yield:
     found = []
     for page in aws.pages("ec2:DescribeVpcEndpoints"):
         for entry in page.get("VpcEndpoints", []):
-            found.append(_endpoint(entry))
-            if DYNAMODB.search(found[-1].service):
-                yield VpcEndpoint(region, found[-1].id), None
+            found.append(_endpoint(region, entry))
+            resource = found[-1].resource
+            if resource is not None:
+                yield resource, None  # stays known should a later page fail
     yield region, VpcEndpoints(tuple(sorted(found, key=lambda endpoint: endpoint.id)))
 
 
-def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
+def _endpoint(region: Region, entry: Mapping[str, Any]) -> Endpoint:
     inbound_only = (entry.get("DnsOptions") or {}).get("PrivateDnsOnlyForInboundResolverEndpoint", False)
     return Endpoint(
         id=entry["VpcEndpointId"],
@@ -161,6 +162,7 @@ def _endpoint(entry: Mapping[str, Any]) -> Endpoint:
         private_dns=bool(entry.get("PrivateDnsEnabled")) and not inbound_only,
         service_region=entry.get("ServiceRegion"),
         policy=entry.get("PolicyDocument"),
+        resource=VpcEndpoint(region, entry["VpcEndpointId"]) if DYNAMODB.search(entry.get("ServiceName", "")) else None,
     )
 
 

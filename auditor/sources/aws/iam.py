@@ -44,8 +44,15 @@ def identities(aws: Aws, account: Account) -> Yield:
         roles += [_role(entry) for entry in page.get("RoleDetailList", [])]
         for entry in page.get("Policies", []):
             policies[entry["Arn"]] = _managed(entry)
-    for arn in sorted(_used(users, groups, roles) - policies.keys()):
-        policies[arn] = _fetched(aws, arn)
+    first: Missing | None = None
+    untold = {arn for arn, one in policies.items() if isinstance(one.document, Gap)}
+    for arn in sorted((_used(users, groups, roles) - policies.keys()) | untold):
+        try:
+            policies[arn] = _fetched(aws, arn)
+        except Missing as missing:
+            # Only this policy's text is unknown; the failure itself is reported, and tried again where that helps.
+            policies[arn] = ManagedPolicy(arn, arn.rpartition("/")[2], missing.gap)
+            first = first or missing
     yield (
         account,
         Identities(
@@ -55,6 +62,8 @@ def identities(aws: Aws, account: Account) -> Yield:
             dict(sorted(policies.items())),
         ),
     )
+    if first is not None:
+        raise first
 
 
 def _text(document: Any) -> str:
@@ -129,33 +138,47 @@ def _used(users: Iterable[UserInfo], groups: Iterable[GroupInfo], roles: Iterabl
 
 
 def _fetched(aws: Aws, arn: str) -> ManagedPolicy:
-    """Ask for a policy that the listing left out; only its own text is unknown when that fails."""
-    name = arn.rpartition("/")[2]
-    try:
-        policy = aws.call("iam:GetPolicy", PolicyArn=arn)["Policy"]
-        answer = aws.call("iam:GetPolicyVersion", PolicyArn=arn, VersionId=policy["DefaultVersionId"])
-    except Missing as missing:
-        return ManagedPolicy(arn, name, missing.gap)
-    return ManagedPolicy(arn, name, _text(answer["PolicyVersion"]["Document"]))
+    """Ask for a policy whose text the listing left out.
+
+    Raises:
+        Missing: it cannot be had.
+    """
+    policy = aws.call("iam:GetPolicy", PolicyArn=arn)["Policy"]
+    answer = aws.call("iam:GetPolicyVersion", PolicyArn=arn, VersionId=policy["DefaultVersionId"])
+    return ManagedPolicy(arn, arn.rpartition("/")[2], _text(answer["PolicyVersion"]["Document"]))
 
 
 @collects(CredentialReport, about=Account, lane="iam:GenerateCredentialReport")
 def credential_report(aws: Aws, account: Account) -> Yield:
-    """Yield the credential report, which AWS makes on request and keeps for four hours."""
+    """Yield the credential report, which AWS makes on request and keeps for four hours.
+
+    Where the auditor may not have one made, one that somebody else had made lately may still be there.
+    """
+    refused: Missing | None = None
+    try:
+        _make_report(aws)
+    except Missing as missing:
+        if missing.gap.reason is not Reason.ACCESS_DENIED:
+            raise
+        refused = missing
+    try:
+        answer = aws.call("iam:GetCredentialReport")
+    except Missing as missing:
+        raise refused or missing from None
+    content = answer["Content"]
+    text = content.decode("utf-8") if isinstance(content, bytes) else content
+    rows = {row["arn"]: _credentials(row) for row in csv.DictReader(io.StringIO(text))}
+    yield account, CredentialReport(dict(sorted(rows.items())), utc(answer.get("GeneratedTime")))
+
+
+def _make_report(aws: Aws) -> None:
     for wait in (*REPORT_WAITS, None):
         if aws.call("iam:GenerateCredentialReport").get("State") == "COMPLETE":
-            break
-        if wait is None:
-            gap = Gap(
-                Reason.TRANSIENT, "AWS did not finish the credential report in time.", "iam:GenerateCredentialReport"
-            )
-            raise Missing(gap, "ReportInProgress", "iam:GenerateCredentialReport", gap.detail)
-        time.sleep(wait)
-    answer = aws.call("iam:GetCredentialReport")
-    content = answer["Content"]
-    text = content.decode("utf-8", "replace") if isinstance(content, bytes) else content
-    rows = {row["arn"]: _credentials(row) for row in csv.DictReader(io.StringIO(text)) if row.get("arn")}
-    yield account, CredentialReport(dict(sorted(rows.items())), utc(answer.get("GeneratedTime")))
+            return
+        if wait is not None:
+            time.sleep(wait)
+    gap = Gap(Reason.TRANSIENT, "AWS did not finish the credential report in time.", "iam:GenerateCredentialReport")
+    raise Missing(gap, "ReportInProgress", "iam:GenerateCredentialReport", gap.detail)
 
 
 def _credentials(row: Mapping[str, str]) -> Credentials:
@@ -174,10 +197,9 @@ def _credentials(row: Mapping[str, str]) -> Credentials:
                 service if service not in NOTHING else None,
             )
         )
-    password = row.get("password_enabled", "").lower()
     return Credentials(
-        {"true": True, "false": False}.get(password),
-        row.get("mfa_active", "").lower() == "true",
+        {"true": True, "false": False}.get(row["password_enabled"].lower()),
+        {"true": True, "false": False}[row["mfa_active"].lower()],
         tuple(keys),
         _moment(row.get("password_last_used")),
     )
@@ -188,9 +210,4 @@ NOTHING = ("", "N/A", "no_information", "not_supported")
 
 
 def _moment(text: str | None) -> datetime | None:
-    if not text or text in NOTHING:
-        return None
-    try:
-        return utc(datetime.fromisoformat(text))
-    except ValueError:
-        return None
+    return None if not text or text in NOTHING else utc(datetime.fromisoformat(text))

@@ -101,7 +101,8 @@ def _parents(aws: Aws, child: str) -> Iterator[str]:
             for parent in page.get("Parents", [])
         ]
         if not parents:
-            return
+            # Without its root the path is not known, and a Deny up there would be lost.
+            raise ValueError(f"AWS names no parent of {child}")
         child = parents[0]["Id"]
         yield child
         if parents[0].get("Type", "").upper() == "ROOT":

@@ -49,7 +49,14 @@ THROTTLES = ("throttl", "toomanyrequests", "requestlimitexceeded", "limitexceede
 DENIALS = ("accessdenied", "unauthorizedoperation", "authorizationerror", "notauthorized", "403", "forbidden")
 EXPIRED = ("expiredtoken", "requestexpired", "tokenrefreshrequired")
 DISABLED_REGION = ("optinrequired", "invalidclienttokenid", "unrecognizedclient", "authfailure")
-UNSUPPORTED = ("unsupportedoperation", "unknownoperation", "invalidaction", "notimplemented", "404")
+UNSUPPORTED = (
+    "unsupportedoperation",
+    "unsupportedapiendpoint",
+    "unknownoperation",
+    "invalidaction",
+    "notimplemented",
+    "404",
+)
 
 #: Characters of AWS's message that are kept.
 MESSAGE_LENGTH = 600
