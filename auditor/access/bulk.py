@@ -275,11 +275,8 @@ class Bulk:
         return place
 
     def _assumable(self, principal: Principal) -> Pred:
-        """Return the roles that a principal may assume, itself left out."""
-        sure, maybe = self._asked(principal, self._roles, "sts:AssumeRole")
-        number = self._roles.space.bits.get(principal.arn)
-        others = ~(1 << number) if number is not None else -1
-        return sure & others, maybe & others
+        """Return the roles that a principal may assume."""
+        return self._asked(principal, self._roles, "sts:AssumeRole")
 
 
 def _grantable() -> frozenset[int]:

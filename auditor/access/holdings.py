@@ -241,8 +241,19 @@ def weigh(formula: Formula, *, tags_known: bool = True) -> Verdict:
     return "open" if least is False else "granted"
 
 
+#: Condition keys on organisations: facts that nobody chooses, open only where they could not be read.
+ORGANISATION_KEYS = ("aws:principalorg", "aws:resourceorg")
+
+
+def hangs_on_the_organisation(formula: Formula) -> bool:
+    """Tell whether a decision is open because the organisation is not known."""
+    return any(atom.key.startswith(ORGANISATION_KEYS) for atom in atoms(formula))
+
+
 def _undecided(atom: Atom, *, tags_known: bool) -> bool:
-    return atom.test == "note" or (not tags_known and atom.key.startswith("aws:resourcetag/"))
+    if atom.test == "note" or atom.key.startswith(ORGANISATION_KEYS):
+        return True
+    return not tags_known and atom.key.startswith("aws:resourcetag/")
 
 
 def _least(formula: Formula, *, tags_known: bool) -> Formula:
@@ -295,7 +306,8 @@ class Search:
     Args:
         estate: The estate with the account's principals and guardrails.
         places: The account's tables and clusters, and those that stand for all others.
-        causes: Why policies of principals cannot be read, by the policy's name, for :attr:`Doubt.cause`.
+        causes: Why policies of principals cannot be read, by the policy's name, for :attr:`Doubt.cause`; under
+            ``organization`` why the organisation is not known.
     """
 
     def __init__(self, estate: Estate, places: Iterable[Place], causes: Mapping[str, Any] | None = None) -> None:
@@ -423,6 +435,9 @@ class Search:
         if notes:
             cause = next((self.causes[name] for name in who.unreadable if name in self.causes), None)
             return Doubt(action, outcome.resource, f"It cannot be decided whether {'; '.join(notes)}.", cause)
+        if any(hangs_on_the_organisation(one.formula) for one in outcome.decisions):
+            why = "It depends on the organisation, which is not known."
+            return Doubt(action, outcome.resource, why, self.causes.get("organization"))
         return Doubt(action, outcome.resource, "It depends on the table's tags.", place.causes.get("tags"))
 
     def _candidates(self, who: _Subject, action: str) -> list[int]:

@@ -61,6 +61,7 @@ def account_access(
         },
         tuple(one for one in (organization, scps, rcps) if isinstance(one, Gap)),
         "" if isinstance(time, Gap) else auditor_arn(time.caller, identities),
+        organization if isinstance(organization, Gap) else None,
     )
 
 
@@ -199,7 +200,8 @@ def holdings(
     for region, clusters in cluster_names.items():
         if region.account == account:
             places += _clusters(region, clusters)
-    causes = {arn.rpartition("/")[2]: one.document for arn, one in identities.policies.items()}
+    causes: dict[str, Any] = {arn.rpartition("/")[2]: one.document for arn, one in identities.policies.items()}
+    causes["organization"] = access.organization_gap
     return Holdings(
         access, Search(access.estate, places, {name: one for name, one in causes.items() if isinstance(one, Gap)})
     )

@@ -9,7 +9,7 @@ from typing import Any
 from auditor.access import Decision
 from auditor.access.estate import Estate, Principal
 from auditor.access.estate import Table as TableEntry
-from auditor.access.holdings import Held, Search, Verdict
+from auditor.access.holdings import Held, Search, Verdict, hangs_on_the_organisation
 from auditor.facts.base import Gap
 from auditor.resources import Region
 
@@ -23,12 +23,18 @@ class AccountAccess:
         groups: The groups by ARN, as principals of their own: with the group's policies only.
         guardrail_gaps: Why SCPs or RCPs are not known; empty when they are. Verdicts on identities do not hang on it.
         auditor: ARN of the role or user that audits, which has no findings; an empty text when it is of elsewhere.
+        organization_gap: Why the organisation is not known, or None.
     """
 
     estate: Estate
     groups: Mapping[str, Principal] = field(default_factory=dict)
     guardrail_gaps: tuple[Gap, ...] = ()
     auditor: str = ""
+    organization_gap: Gap | None = None
+
+    def cause_of(self, decision: Decision) -> Gap | None:
+        """Return which missing fact about the account leaves a decision open, or None."""
+        return self.organization_gap if hangs_on_the_organisation(decision.formula) else None
 
     def principal(self, arn: str) -> Principal | None:
         """Return the user, role or group with an ARN."""

@@ -100,6 +100,7 @@ def iam_cognito_unauthenticated(
         evidence["unauthenticatedRole"] = configured
     found: list[tuple[Principal, str, str, Decision]] = []
     doubts: list[str] = []
+    causes: list[Gap | None] = []
     known = {table.arn: held for table, held in tables.items() if table.account == pool.account}
     for role in _roles(pool, configured, access, classic=settings.classic_flow):
         edge = _assumes(pool, role)
@@ -111,15 +112,17 @@ def iam_cognito_unauthenticated(
                 found.append((role, action, resource, decision))
             else:
                 doubts.append(f"{action} for {role.label}: {decision.conditions or edge.conditions}")
+                causes.append(access.cause_of(decision))
     if found:
         return _failed(access, known, found, evidence)
     if isinstance(roles, Gap):
         return unknown(roles, **evidence)
     if configured is not None and configured.split(":")[4:5] != [pool.account.id]:
         return unknown("The guests' role is in another account, whose roles were not read.", **evidence)
-    hidden = [gap for held in known.values() for gap in (held.gaps if isinstance(held, TableAccess) else (held,))]
     if doubts:
-        first = next((gap for gap in hidden if gap.action == "dynamodb:GetResourcePolicy"), None)
+        first = next((gap for held in known.values() for gap in _hidden_policy(held)), None)
+        if causes[0] is not None:
+            return unknown(causes[0], doubts=doubts[:10], **evidence)
         if first is not None and all("resource policy" in one for one in doubts):
             return unknown(first, doubts=doubts[:10], **evidence)
         return unknown(
@@ -130,6 +133,15 @@ def iam_cognito_unauthenticated(
     if access.principal(configured) is None:
         return passed("The role for guests does not exist.", **evidence)
     return passed("No role that guests can take may use DynamoDB or DAX.", **evidence)
+
+
+def _hidden_policy(held: TableAccess | Gap) -> Iterator[Gap]:
+    """Yield why a table's resource policy is not known, if it is not."""
+    if isinstance(held, Gap):
+        yield held
+    elif held.entry.policy is not None:
+        reason = read(held.entry.policy).unreadable
+        yield from (gap for gap in held.gaps if gap.detail == reason)
 
 
 def _roles(pool: IdentityPool, configured: str | None, access: AccountAccess, *, classic: bool) -> list[Principal]:

@@ -130,7 +130,7 @@ def iam_destructive_actions(
     policy = read(target.entry.policy) if target.entry.policy is not None else None
     if policy is not None and policy.unreadable is not None:
         # It may deny everybody, and it may allow anybody.
-        gap = next((one for one in target.gaps if one.action == "dynamodb:GetResourcePolicy"), None)
+        gap = next((one for one in target.gaps if one.detail == policy.unreadable), None)
         return unknown(gap or f"The table's resource policy cannot be read: {policy.unreadable}.")
     plan = _plan(_Same(access))
     held = plan.holders(target.entry)
@@ -157,6 +157,9 @@ def iam_destructive_actions(
         if gap is not None and any("ResourceTag" in text for text in _doubts(doubtful)):
             return unknown(gap, **evidence)
         first = doubtful[0]
+        cause = next((access.cause_of(one) for one in first.decisions.values()), None)
+        if cause is not None:
+            return unknown(cause, **evidence)
         why = "its trust policy cannot be read" if first.sure else next(_doubts([first]))
         return unknown(f"What {first.principal.label} may do to the table cannot be decided: {why}.", **evidence)
     noun = "principal" if len(sure) == 1 else "principals"

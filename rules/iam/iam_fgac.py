@@ -402,7 +402,8 @@ class _Judge:
                     gap = next(
                         (one for one in self.places.gaps.get(base, ()) if "resource" in decision.conditions), None
                     )
-                    self.doubts.append(gap or f"{action} on {resource}, {decision.conditions}")
+                    cause = gap or self.access.cause_of(decision)
+                    self.doubts.append(cause or f"{action} on {resource}, {decision.conditions}")
                 elif attempt.constant and all(self._beside_own(hit, attempt.constant) for hit in decision.grants):
                     self.shared.add(attempt.constant)
                 else:

@@ -131,6 +131,9 @@ def iam_wildcard_permissions(
         return _found(principal, access, config, grants, evidence)
     if doubts:
         resource, decision = next(iter(doubts.values()))
+        cause = access.cause_of(decision)
+        if cause is not None:
+            return unknown(cause, actions=sorted(doubts), probe=resource, **evidence)
         return unknown(
             f"Whether {next(iter(doubts))} is allowed on every table cannot be decided: {decision.conditions}.",
             statements=statements(one for _, one in doubts.values()),

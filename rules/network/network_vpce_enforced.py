@@ -173,6 +173,11 @@ def _judge(
                 documents += held[0]
                 evidence |= {"deniedPrincipals": held[1], "exemptPrincipals": held[2]}
                 through, doubtful = [], []
+        if through and entry.entry.indexes is None and not _ask_table_only(estate, probe, table, entry):
+            # What gets through does so on an index that may not exist.
+            settings = next(iter(entry.gaps), None)
+            why = "Which indexes the table has is not known, and its policy does not cover them all."
+            return unknown(why, **evidence) if settings is None else unknown(settings, **evidence)
         if through:
             action, origin, conditions = through[0]
             under = f" ({conditions})" if conditions else ""
@@ -256,6 +261,11 @@ def _ask(
                 why = next((words for outcome, words in told if outcome == "undecidable"), "")
                 doubtful.append((action, origin, why or "that depends on ABAC, and abac_enabled is not declared"))
     return through, doubtful, list(denials.values())
+
+
+def _ask_table_only(estate: Estate, principal: Principal, table: Table, entry: TableAccess) -> bool:
+    """Tell whether something gets through to the table itself, its indexes left out."""
+    return bool(_ask(estate, principal, table, replace(entry, entry=replace(entry.entry, indexes=())))[0])
 
 
 def _requests(table: Table, entry: TableAccess) -> Iterator[tuple[str, str]]:

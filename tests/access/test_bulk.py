@@ -14,6 +14,8 @@ from auditor.access.actions import actions
 from auditor.access.answers import Access, actions_of, resources_of
 from auditor.access.bulk import Bulk
 from auditor.access.estate import Account, Estate, Key, Principal, Table
+from auditor.access.extents import Extent, apart, both, either
+from auditor.access.formula import Atom, Formula, assume, every, negate, some
 from auditor.access.patterns import arn_pattern
 from auditor.access.spaces import Space, set_bits
 
@@ -49,6 +51,7 @@ CONDITIONS: tuple[dict[str, Any], ...] = (
     {},
     {"StringEquals": {"aws:ResourceTag/team": "checkout"}},
     {"StringEquals": {"aws:ResourceTag/team": "${aws:PrincipalTag/team}"}},
+    {"Null": {"aws:ResourceTag/team": "true"}},
     {"StringNotEquals": {"aws:SourceVpce": "vpce-1"}},
     {"StringEquals": {"aws:SourceVpce": "vpce-1"}},
     {"StringEquals": {"aws:RequestedRegion": "eu-west-1"}},
@@ -130,7 +133,7 @@ def estates(draw: st.DrawFn) -> Estate:
                     stream=draw(st.sampled_from([None, f"{arn}/stream/2026-01-31T09:30:00.000"])),
                     policy=draw(resource_policies("resource policy")),
                     stream_policy=draw(resource_policies("stream policy")),
-                    tags=draw(st.sampled_from([{}, {"team": "checkout"}, {"Team": "orders"}, None])),
+                    tags=draw(st.sampled_from([{}, {"team": "checkout"}, {"Team": "orders"}, {"team": ""}, None])),
                 )
     principals = {}
     for account in (ONE, TWO):
@@ -200,11 +203,28 @@ def test_every_action_of_dynamodb_is_decided_alike() -> None:
             assert (bool(sure >> number & 1), bool(maybe >> number & 1)) == expected, (arn, action, table)
 
 
+@pytest.mark.parametrize(("who", "expected"), [(f"arn:aws:iam::{ONE}:role/a", (0, 0)), ("*", (1, 1)), (ONE, (0, 0))])
+def test_a_boundary_limits_what_a_resource_policy_gives_to_a_role_by_its_arn(who: str, expected: Any) -> None:
+    grant = {"Effect": "Allow", "Principal": {"AWS": who}, "Action": "dynamodb:GetItem", "Resource": "*"}
+    limit = {"Effect": "Allow", "Action": "s3:*", "Resource": "*"}
+    arn = f"arn:aws:dynamodb:eu-west-1:{ONE}:table/orders"
+    reader = Principal(f"arn:aws:iam::{ONE}:role/a", "role", boundary=Named("limit", policy_of(limit)))
+    estate = Estate(principals={reader.arn: reader}, tables={arn: Table(arn, policy=policy_of(grant))})
+    found = Bulk(estate).direct(reader.arn, "dynamodb:GetItem")
+    verdict = estate.decide(reader, "dynamodb:GetItem", arn, table=estate.tables[arn]).verdict
+    assert (found, verdict) == (expected, "allowed" if expected == (1, 1) else "denied")
+
+
+def policy_of(*statements: dict[str, Any]) -> str:
+    return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
+
+
 def key_estate() -> Estate:
     own, foreign = f"arn:aws:kms:eu-west-1:{ONE}:key/own", f"arn:aws:kms:eu-west-1:{TWO}:key/foreign"
     delegated = {"Effect": "Allow", "Principal": {"AWS": ONE}, "Action": "kms:*", "Resource": "*"}
     via = {"StringEquals": {"kms:ViaService": "dynamodb.eu-west-1.amazonaws.com"}}
     only_a = delegated | {"Principal": {"AWS": f"arn:aws:iam::{ONE}:role/a"}, "Condition": via}
+    one_table = {"StringEquals": {"kms:EncryptionContext:aws:dynamodb:tableName": "t6"}}
     keys = [
         None,
         Key(own, policy=json.dumps({"Statement": delegated})),
@@ -212,11 +232,13 @@ def key_estate() -> Estate:
         Key(f"{own}-managed", managed=True),
         Key(f"{own}-gone", policy=json.dumps({"Statement": delegated}), usable=False),
         Key(f"{own}-lost", policy=Unreadable("denied")),
+        # Two tables share this key, and its policy tells them apart.
+        *[Key(f"{own}-shared", policy=json.dumps({"Statement": delegated | {"Condition": one_table}}))] * 2,
     ]
     tables = {}
     for number, key in enumerate(keys):
         arn = f"arn:aws:dynamodb:eu-west-1:{ONE}:table/t{number}"
-        tables[arn] = Table(arn, key=key, protected=False)
+        tables[arn] = Table(arn, key=key, tags={"team": "checkout"})
 
     def statement(action: Any, resource: str = "*") -> dict[str, Any]:
         return {"Effect": "Allow", "Action": action, "Resource": resource}
@@ -232,6 +254,10 @@ def key_estate() -> Estate:
         role("c", "arn:aws:iam::999988887777:root", statement("sts:AssumeRole", f"arn:aws:iam::{ONE}:role/a")),
         role("d", f"arn:aws:iam::{ONE}:role/d"),
         role("e", ONE, statement("*")),
+        # Its own policies let it assume every role, but the trust policy of role b names another one only.
+        role("f", ONE, statement("sts:AssumeRole")),
+        # What it says of tags is known of tables, and not of their keys.
+        role("g", ONE, statement("*") | {"Condition": {"StringEquals": {"aws:ResourceTag/team": "checkout"}}}),
     ]
     accounts = {ONE: Account(ONE, None, scps=(), rcps=())}
     return Estate(accounts, {one.arn: one for one in people}, tables)
@@ -265,3 +291,36 @@ def test_a_space_finds_what_a_pattern_matches(text: str) -> None:
     found = {space.arns[number] for number in set_bits(bits)}
     expected = {arn for arn in space.arns if text == "*" or (text and arn_pattern(text, None).matches(arn))}
     assert (found, is_open) == (expected, False)
+
+
+QUESTIONS = tuple(Atom(name, "note") for name in "xyz")
+
+
+@st.composite
+def extents(draw: st.DrawFn) -> Extent:
+    formulas: list[Formula] = [True, False, *QUESTIONS, negate(QUESTIONS[0]), every(QUESTIONS[:2]), some(QUESTIONS[1:])]
+    return apart((draw(st.sampled_from(formulas)), 1 << number) for number in range(4))
+
+
+def answered(formula: Formula, answers: tuple[bool, ...]) -> bool:
+    for atom, value in zip(QUESTIONS, answers, strict=True):
+        formula = assume(formula, atom, value)
+    assert isinstance(formula, bool)
+    return formula
+
+
+def holding(extent: Extent, answers: tuple[bool, ...]) -> int:
+    """Return the resources where an extent holds once all questions are answered."""
+    sets = [extent.sure, *extent.open.values()]
+    assert sum(one.bit_count() for one in sets) == sum(sets).bit_count(), "the sets overlap"
+    return extent.sure | sum(bits for formula, bits in extent.open.items() if answered(formula, answers))
+
+
+@settings(derandomize=True, deadline=None, max_examples=200)
+@given(extents(), extents(), st.integers(0, 15), st.tuples(st.booleans(), st.booleans(), st.booleans()))
+def test_extents_combine_resource_by_resource(left: Extent, right: Extent, bits: int, answers: Any) -> None:
+    first, second = holding(left, answers), holding(right, answers)
+    assert holding(both(left, right), answers) == first & second
+    assert holding(either(left, right), answers) == first | second
+    assert holding(left.within(bits), answers) == first & bits
+    assert holding(left.outside(bits), answers) == bits & ~first
