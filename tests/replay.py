@@ -6,6 +6,7 @@ exchange is replaced. So every operation can fail in turn without planting the o
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from types import SimpleNamespace
@@ -38,6 +39,16 @@ def _key(params: dict[str, Any]) -> str:
     text = body.decode() if isinstance(body, bytes) else str(sorted(body.items()) if isinstance(body, dict) else body)
     query = params["query_string"]
     return "\0".join([params["method"], params["url"], str(sorted(query.items()) if query else ""), text])
+
+
+def _undecoded(answer: Any) -> Any:
+    """Return an answer of IAM before boto3 decodes, in place, the policy documents in it."""
+    if isinstance(answer, dict):
+        return {
+            name: json.dumps(value) if name.endswith("Document") and isinstance(value, dict) else _undecoded(value)
+            for name, value in answer.items()
+        }
+    return [_undecoded(one) for one in answer] if isinstance(answer, list) else answer
 
 
 @dataclass
@@ -82,7 +93,7 @@ class Recording:
                 # A call that the undisturbed run had no need to make: refuse it, as a policy without it would.
                 error = {"Error": {"Code": "AccessDeniedException", "Message": "not recorded"}, "ResponseMetadata": {}}
                 return SimpleNamespace(status_code=400), error
-            return SimpleNamespace(status_code=status), parsed
+            return SimpleNamespace(status_code=status), _undecoded(parsed) if operation.startswith("iam:") else parsed
 
         session.events.register("before-call", answer)
         return session

@@ -32,8 +32,8 @@ class Keys:
     __slots__ = ("_names", "_prefixes")
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        """Keep the names."""
-        folded = [name.lower() for name in names]
+        """Keep the names; a text is one name, not its letters."""
+        folded = [str(name).lower() for name in ([names] if isinstance(names, str) else names)]
         self._names = frozenset(name for name in folded if not name.endswith("*"))
         self._prefixes = tuple(name[:-1] for name in folded if name.endswith("*"))
 
@@ -112,9 +112,17 @@ def _ordered(read: Callable[[str], Decimal | None], holds: Callable[[Decimal, De
     return compare
 
 
-def _in_network(held: str, wanted: str) -> bool:
+def _network(text: str) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None:
     try:
-        return ipaddress.ip_address(held.strip()) in ipaddress.ip_network(wanted.strip(), strict=False)
+        return ipaddress.ip_network(text.strip(), strict=False)
+    except ValueError:
+        return None
+
+
+def _in_network(held: str, wanted: str) -> bool:
+    network = _network(wanted)
+    try:
+        return network is not None and ipaddress.ip_address(held.strip()) in network
     except ValueError:
         return False
 
@@ -205,6 +213,17 @@ def holds(conditions: Iterable[Condition], context: Context, *, variables: bool)
         variables: The policy's version has policy variables.
     """
     return every(_one(condition, context, context.resolve if variables else None) for condition in conditions)
+
+
+def doubt(condition: Condition) -> str | None:
+    """Return what looks wrong in a condition, in words, or None."""
+    operator = parse_operator(condition.operator)
+    if operator is None:
+        return f"has the condition operator {condition.operator}, which does not exist"
+    if operator.comparison != "Null" and not operator.quantifier and multivalued(condition.key):
+        forms = "ForAllValues or ForAnyValue"
+        return f"compares {condition.key}, which has several values, by {condition.operator} without {forms}"
+    return None
 
 
 def _one(condition: Condition, context: Context, resolve: Resolve | None) -> Formula:
@@ -317,6 +336,8 @@ def _open_key(
         texts = tuple(one.lower() for one in texts if one.lower() in ("true", "false"))
     elif comparison.startswith(STRICT):
         texts = tuple(one for one in texts if COMPARE[comparison](one, one) is not None)
+    elif comparison == "IpAddress":
+        texts = tuple(one for one in texts if _network(one) is not None)
     if not texts:
         return present if quantifier == "other" else False
     return Atom(key, comparison, texts, quantifier, opaque)

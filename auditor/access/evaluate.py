@@ -7,12 +7,12 @@ policies"; DynamoDB Developer Guide, "API operations supported by resource-based
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from auditor.access.actions import RCP_SERVICES, find
-from auditor.access.conditions import Context, Keys, holds, possible
+from auditor.access.conditions import Context, Keys, doubt, holds, possible
 from auditor.access.formula import Atom, Formula, every, negate, refine, some
 from auditor.access.patterns import SEGMENTS, arn_pattern
 from auditor.access.policy import Policy, Statement, read, scalar
@@ -46,13 +46,24 @@ class Request:
     supplied_keys: Iterable[str] = ()
     absent_keys: Iterable[str] = ()
 
+    def __post_init__(self) -> None:
+        """Keep the unknown keys, so that a request can be evaluated more than once."""
+        if not isinstance(self.unknown_keys, Collection):
+            object.__setattr__(self, "unknown_keys", tuple(self.unknown_keys or ()))
+
     def read_context(self) -> Context:
         """Return the condition keys in the form that the engine compares."""
         known = {}
-        for key, value in self.context.items():
+        odd = []
+        for key, value in (self.context or {}).items():
             values = value if isinstance(value, list | tuple | set | frozenset) else [value]
-            known[key.lower()] = tuple(scalar(one) for one in values if one is not None)
-        return Context(known, Keys(self.unknown_keys), Keys(self.supplied_keys), Keys(self.absent_keys))
+            try:
+                known[str(key).lower()] = tuple(scalar(one) for one in values if one is not None)
+            except (ValueError, RecursionError):
+                # The key is there; what IAM would compare is not known.
+                odd.append(str(key))
+        supplied = [*self.supplied_keys, *odd]
+        return Context(known, Keys(self.unknown_keys), Keys(supplied), Keys(self.absent_keys))
 
 
 @dataclass(frozen=True)
@@ -185,17 +196,21 @@ class _Evaluation:
         self.lints += [f"policy {policy.name}: {text}" for text in policy.lints]
         return policy
 
-    def _applies(self, statement: Statement, policy: Policy) -> Formula:
+    def _applies(self, statement: Statement, policy: Policy, kind: str) -> Formula:
         """Action, resource and conditions; the principal is looked at where there is one."""
         if not statement.covers(self.action):
             return False
-        matched = self._resource_matches(statement, policy)
+        matched = self._resource_matches(statement, policy, kind)
         if matched is False:
             return False
+        for condition in statement.conditions:
+            text = doubt(condition)
+            if text is not None:
+                self.lints.append(f"policy {policy.name}: statement {statement.sid or statement.index} {text}")
         return every([matched, holds(statement.conditions, self.context, variables=policy.variables)])
 
-    def _resource_matches(self, statement: Statement, policy: Policy) -> Formula:
-        if statement.resources is None or (self.trust and statement.principals is not None):
+    def _resource_matches(self, statement: Statement, policy: Policy, kind: str) -> Formula:
+        if statement.resources is None or (self.trust and kind == "resource"):
             return True
         resolve = self.context.resolve if policy.variables else None
         found: list[Formula] = []
@@ -220,7 +235,7 @@ class _Evaluation:
         role: list[Formula] = []
         account: list[Formula] = []
         offers = False
-        for number, document in enumerate(documents):
+        for number, document in enumerate(_documents(documents)):
             policy = self._read(document, name if name.endswith("policy") else f"{name} {number}")
             if policy.unreadable is not None:
                 called = policy.name if "policy" in policy.name else f"policy {policy.name}"
@@ -233,7 +248,7 @@ class _Evaluation:
                 continue
             for statement in policy.statements:
                 offers = offers or statement.allow
-                applies = self._applies(statement, policy)
+                applies = self._applies(statement, policy, kind)
                 if applies is False:
                     continue
                 who = self._principal(statement, kind)
@@ -271,7 +286,9 @@ class _Evaluation:
 
     def _confused_deputy(self, statement: Statement) -> Formula:
         """Replication between accounts must be confined to the replicas, or anybody's replication may use it."""
-        if self.who.kind != "service" or self.who.arn.lower() != "replication.dynamodb.amazonaws.com":
+        if self.service != "dynamodb" or self.who.kind != "service":
+            return True
+        if self.who.arn.lower() != "replication.dynamodb.amazonaws.com":
             return True
         keys = {condition.key for condition in statement.conditions}
         if {"aws:sourceaccount", "aws:sourcearn"} <= keys:
@@ -351,8 +368,10 @@ class _Evaluation:
 
     def _levels(self, kind: str, levels: Sequence[Sequence[Any]]) -> list[_Source]:
         found = []
-        for number, documents in enumerate(levels):
-            level = self.source(kind, documents, f"{kind} at level {number}, document", number)
+        for number, documents in enumerate(_documents(levels)):
+            # A level that is not known is no empty one: that would deny everything.
+            held = [None] if documents is None else documents
+            level = self.source(kind, held, f"{kind} at level {number}, document", number)
             if kind == "rcp" and not level.offers:
                 # RCPFullAWSAccess is attached everywhere and cannot be detached; who leaves it out means only the rest.
                 level.allow = True
@@ -366,6 +385,15 @@ class _Evaluation:
     def _bound_by_rcps(self) -> bool:
         """RCPs know a list of services, and leave service-linked roles and kms:RetireGrant alone."""
         return self.service in RCP_SERVICES and not self.who.service_linked and self.action != "kms:retiregrant"
+
+
+def _documents(held: Any) -> Sequence[Any]:
+    """Return the members of a list; None is an empty one, and a document stands for a list of one."""
+    if held is None:
+        return ()
+    if isinstance(held, str | bytes | Mapping) or not isinstance(held, Iterable):
+        return (held,)
+    return tuple(held)
 
 
 def _blocking(factors: Mapping[str, list[_Source]], grant: Formula) -> list[str]:

@@ -123,7 +123,8 @@ def assume(formula: Formula, atom: Atom, value: bool) -> Formula:
 #: Answers to several questions at once.
 Answers = dict[Atom, bool]
 
-#: Steps after which the search for a possible request gives up and leaves the formula open.
+#: Work after which the search for a possible request gives up and leaves the formula open. A step costs one, and more
+#: with many questions: what ``possible`` has to look at grows with the square of those that are answered.
 BUDGET = 4000
 
 
@@ -137,23 +138,26 @@ def refine(formula: Formula, possible: Callable[[Answers], bool]) -> Formula:
     """
     if isinstance(formula, bool):
         return formula
+    size = sum(1 for _ in atoms(formula))
     for wanted in (True, False):
-        steps = [BUDGET]
-        if not _satisfiable(formula if wanted else negate(formula), {}, possible, steps) and steps[0] > 0:
+        left = [BUDGET]
+        if not _satisfiable(formula if wanted else negate(formula), {}, possible, left, size) and left[0] > 0:
             return not wanted
     return formula
 
 
-def _satisfiable(formula: Formula, answers: Answers, possible: Callable[[Answers], bool], steps: list[int]) -> bool:
-    steps[0] -= 1
-    if steps[0] <= 0:
+def _satisfiable(
+    formula: Formula, answers: Answers, possible: Callable[[Answers], bool], left: list[int], size: int
+) -> bool:
+    left[0] -= 1 + (size + len(answers) ** 2) // 64
+    if left[0] <= 0:
         return True
     if isinstance(formula, bool):
         return formula
     atom = next(atoms(formula))
     for value in (True, False):
         given = answers | {atom: value}
-        if possible(given) and _satisfiable(assume(formula, atom, value), given, possible, steps):
+        if possible(given) and _satisfiable(assume(formula, atom, value), given, possible, left, size):
             return True
     return False
 
@@ -173,8 +177,7 @@ def clauses(formula: Formula, limit: int) -> list[tuple[Atom | Not, ...]] | None
             found += [one for one in inner if one not in found]
         return found
     found = [()]
-    for part in formula.parts:
-        inner = clauses(part, limit)
+    for inner in _factors(formula, limit):
         if inner is None or len(found) * len(inner) > limit * 4:
             return None
         joined = [every((*left, *right)) for left in found for right in inner]
@@ -188,3 +191,18 @@ def clauses(formula: Formula, limit: int) -> list[tuple[Atom | Not, ...]] | None
                 found.append(clause)
     shortest = [one for one in found if not any(set(other) < set(one) for other in found)]
     return shortest if len(shortest) <= limit else None
+
+
+def _factors(formula: All, limit: int) -> Iterator[list[tuple[Atom | Not, ...]] | None]:
+    """Yield the clauses of each part. Literals that stand together are one: joining them singly takes their square."""
+    literals: list[Atom | Not] = []
+    for part in formula.parts:
+        if isinstance(part, Atom | Not):
+            literals.append(part)
+            continue
+        if literals:
+            yield [tuple(literals)]
+            literals = []
+        yield clauses(part, limit)
+    if literals:
+        yield [tuple(literals)]

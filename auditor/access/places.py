@@ -215,18 +215,21 @@ class OfTables(Place):
 
 
 class NoResource(Place):
-    """An account's requests that name no resource, one for each table: only its tags may count.
+    """An account's requests that name no resource, one for each of its tables: only their tags may count.
+
+    What names no resource is about the caller's own account.
 
     Args:
         tables: The space of the tables; its bits are the place's.
         held: The tables.
-        account: The account, whose own everything is.
+        account: The account.
     """
 
     def __init__(self, tables: Space, held: Mapping[str, Table], account: str) -> None:
         """Keep the account."""
         super().__init__(f"* of {account}", "dynamodb", tables, [held[arn] for arn in tables.arns])
         self._account = account
+        self.all = self.accounts.get(account, 0)
         self.accounts = {account: self.all}
 
     def _where(self, number: int) -> tuple[str, str]:

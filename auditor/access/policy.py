@@ -117,7 +117,7 @@ class Policy:
     lints: tuple[str, ...] = ()
 
 
-class _Malformed(Exception):
+class _Malformed(ValueError):
     """The document is not a policy; the text says where and why."""
 
 
@@ -175,7 +175,8 @@ def _read(document: Any, name: str, trust: bool) -> Policy:
         held = document["Statement"]
         entries = held if isinstance(held, list | tuple) else [held]
         statements = tuple(_statement(entry, index, trust) for index, entry in enumerate(entries))
-    except _Malformed as error:
+    except (ValueError, RecursionError) as error:
+        # Python's own errors come of numbers too long and lists too deep to be written in a message.
         return Policy(name, unreadable=str(error))
     lints = tuple(text for statement in statements for text in _lints(statement))
     return Policy(name, statements, version == VERSIONS[1], None, lints)
@@ -259,7 +260,7 @@ def _conditions(value: Any, where: str) -> Iterator[Condition]:
 
 
 def scalar(value: Any, where: str = "value") -> str:
-    """Return a JSON scalar as IAM compares it: as text."""
+    """Return a JSON scalar as IAM compares it: as text; ValueError for anything else and for endless numbers."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, str):

@@ -67,7 +67,7 @@ def caller(principal: str | None, action: str, context: Context) -> Caller:
     """
     if principal is None:
         if action in FEDERATED_ACTIONS:
-            provider = context.known.get("aws:federatedprovider", ("",))[0]
+            provider = (context.known.get("aws:federatedprovider") or ("",))[0]
             return Caller("federated", provider)
         return Caller("anonymous", "")
     segments = principal.split(":", 5)

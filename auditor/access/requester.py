@@ -119,7 +119,7 @@ class Requester:
             return NOWHERE
         bit = BIT[action.name]
         said = self._resource(place, action, bit)
-        identity = self._union(self._identity.allow, self._identity.lost, 0, place, action, bit)
+        identity = self._allowed(self._identity, place, action, bit)
         if self._who.kind == "root":
             identity = Extent(place.all)
         grant = self._grant(place, action, bit, identity, said)
@@ -127,10 +127,10 @@ class Requester:
             return NOWHERE
         deny = said.deny
         for side in (self._identity, *self._limits):
-            deny = either(deny, self._union(side.deny, side.lost, 1, place, action, bit))
+            deny = either(deny, self._denied(side, place, action, bit))
         for level in self._scps:
-            grant = both(grant, self._union(level.allow, level.lost, 0, place, action, bit))
-            deny = either(deny, self._union(level.deny, level.lost, 1, place, action, bit))
+            grant = both(grant, self._allowed(level, place, action, bit))
+            deny = either(deny, self._denied(level, place, action, bit))
         if self._rcps and place.service in RCP_SERVICES:
             grant, deny = self._under_rcps(place, action, bit, grant, deny)
         return both(grant, deny.outside(place.all)) if deny else grant
@@ -141,7 +141,7 @@ class Requester:
             return NOWHERE
         limited = Extent(place.all)
         for limit in self._limits:
-            limited = both(limited, self._union(limit.allow, limit.lost, 0, place, action, bit))
+            limited = both(limited, self._allowed(limit, place, action, bit))
         own = both(identity, limited)
         mine = place.accounts.get(self.principal.account, 0)
         theirs = place.all & ~mine
@@ -166,24 +166,28 @@ class Requester:
                 continue
             for level in levels:
                 if level.offers:
-                    offered = self._union(level.allow, level.lost, 0, place, action, bit, resource_side=True)
+                    offered = self._allowed(level, place, action, bit, resource_side=True)
                     grant = both(grant, either(offered.within(held), Extent(place.all & ~held)))
-                refused = self._union(level.deny, level.lost, 1, place, action, bit, resource_side=True)
+                refused = self._denied(level, place, action, bit, resource_side=True)
                 deny = either(deny, refused.within(held))
         return grant, deny
 
-    def _union(
-        self,
-        digests: list[Digest],
-        lost: list[tuple[Atom, Atom]],
-        which: int,
-        place: Place,
-        action: Action,
-        bit: int,
-        *,
-        resource_side: bool = False,
-    ) -> Extent:
-        """Return where any of some statements applies, or a policy that cannot be read may have one that does."""
+    def _allowed(self, side: Side, place: Place, action: Action, bit: int, *, resource_side: bool = False) -> Extent:
+        """Return where any of some policies allows, those that cannot be read perhaps."""
+        found = self._union(side.allow, place, action, bit, resource_side=resource_side)
+        for allows, _ in side.lost:
+            found = either(found, where(allows, place.all))
+        return found
+
+    def _denied(self, side: Side, place: Place, action: Action, bit: int, *, resource_side: bool = False) -> Extent:
+        """Return where any of some policies denies, those that cannot be read perhaps."""
+        found = self._union(side.deny, place, action, bit, resource_side=resource_side)
+        for _, denies in side.lost:
+            found = either(found, where(denies, place.all))
+        return found
+
+    def _union(self, digests: list[Digest], place: Place, action: Action, bit: int, *, resource_side: bool) -> Extent:
+        """Return where any of some statements applies; only those on the resource's side may name principals."""
         found = NOWHERE
         for digest in digests:
             if digest.actions & bit:
@@ -191,8 +195,6 @@ class Requester:
                 if resource_side and digest.statement.principals not in (None, _EVERYBODY):
                     applies = both(applies, where(self._naming(digest.statement).at_all, place.all))
                 found = either(found, applies)
-        for pair in lost:
-            found = either(found, where(pair[which], place.all))
         return found
 
     def _resource(self, place: Place, action: Action, bit: int) -> _Said:

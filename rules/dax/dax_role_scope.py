@@ -313,5 +313,7 @@ def _past(
     if opened is not None:
         name = who.arn.rpartition(":")[2]
         text = f"Whether {name} may do through DAX what {name} may not do with {opened} cannot be decided."
-        judged.doubts.append((Severity.MEDIUM, text))
+        place = next(one for one in holdings.search.places if one.arn == opened)
+        cause = place.causes.get("policy") if place.hidden else None
+        judged.doubts.append((Severity.MEDIUM, cause if isinstance(cause, Gap) else text))
     return None

@@ -29,7 +29,13 @@ BY_KEY = frozenset(
     f"{service}:{name}" for service in ("dynamodb", "dax") for name in ("GetItem", "BatchGetItem", "ConditionCheckItem")
 )
 
+#: The provider that Cognito's identity pools are for IAM; other partitions have a name of their own beside it (user
+#: guides of GovCloud and of China, "Amazon Cognito").
 PROVIDER = "cognito-identity.amazonaws.com"
+PROVIDERS = {
+    "aws-us-gov": "cognito-identity-us-gov.amazonaws.com",
+    "aws-cn": "cognito-identity.{region}.amazonaws.com.cn",
+}
 
 #: An identity of the pool, as Cognito makes one for whoever asks.
 GUEST = "ddbaudit-guest"
@@ -149,33 +155,52 @@ def _roles(pool: IdentityPool, configured: str | None, access: AccountAccess, *,
     named = access.principal(configured) if configured else None
     first = [named] if named is not None and named.kind == "role" else []
     rest = access.judged if classic else []
-    return first + [one for one in rest if one.kind == "role" and one is not named and _names_pools(one)]
+    return first + [one for one in rest if one.kind == "role" and one is not named and _names_pools(pool, one)]
 
 
-def _names_pools(role: Principal) -> bool:
+def _providers(pool: IdentityPool) -> list[str]:
+    """Return the provider's names in the pool's partition."""
+    own = PROVIDERS.get(pool.account.partition)
+    return [PROVIDER, *([own.format(region=pool.region.name)] if own else [])]
+
+
+def _names_pools(pool: IdentityPool, role: Principal) -> bool:
     """Tell whether a trust policy says which identity pools it accepts: those that do not are another rule's."""
     return any(
         statement.allow
-        and ("Federated", PROVIDER) in (statement.principals or ())
-        and any(condition.key == f"{PROVIDER}:aud" for condition in statement.conditions)
+        and ("Federated", provider) in (statement.principals or ())
+        and any(condition.key == f"{provider}:aud" for condition in statement.conditions)
         for statement in read(role.trust, trust=True).statements
+        for provider in _providers(pool)
     )
 
 
 def _identity(pool: IdentityPool) -> dict[str, Any]:
     """Return the condition keys of a guest's token, which its session keeps."""
-    return {
-        f"{PROVIDER}:aud": pool.name,
-        f"{PROVIDER}:amr": ["unauthenticated"],
-        f"{PROVIDER}:sub": f"{pool.region.name}:{GUEST}",
-        "aws:FederatedProvider": PROVIDER,
+    claims = {"aud": pool.name, "amr": ["unauthenticated"], "sub": f"{pool.region.name}:{GUEST}"}
+    found: dict[str, Any] = {
+        f"{provider}:{claim}": value for provider in _providers(pool) for claim, value in claims.items()
     }
+    return found | {"aws:FederatedProvider": _providers(pool)[-1]}
 
 
 def _assumes(pool: IdentityPool, role: Principal) -> Decision:
+    """Decide whether a guest gets the role, by whichever name of the provider lets it."""
     action = "sts:AssumeRoleWithWebIdentity"
-    request = Request(PROVIDER, action, role.arn, context=_identity(pool), unknown_keys=["*"])
-    return evaluate(request, Policies(resource=role.trust))
+    decisions = [
+        evaluate(
+            Request(
+                provider,
+                action,
+                role.arn,
+                context=_identity(pool) | {"aws:FederatedProvider": provider},
+                unknown_keys=["*"],
+            ),
+            Policies(resource=role.trust),
+        )
+        for provider in _providers(pool)
+    ]
+    return next((one for one in decisions if one.verdict != "denied"), decisions[0])
 
 
 def _held(
@@ -190,7 +215,8 @@ def _held(
     guest = role if classic else replace(role, session=GUEST_SESSION)
     held = policies(role)
     partition = role.arn.split(":")[1]
-    own = samples(held, JUDGED, role.account, partition, {f"{PROVIDER}:sub": _identity(pool)[f"{PROVIDER}:sub"]})
+    subjects = {key: value for key, value in _identity(pool).items() if key.endswith(":sub")}
+    own = samples(held, JUDGED, role.account, partition, subjects)
     tagged = mentions_tags([*role.policies, role.boundary])
     wanted = covered(held, JUDGED)
     for base in dict.fromkeys([*own, *_telling(tables, [*role.policies, role.boundary], tagged=tagged)]):

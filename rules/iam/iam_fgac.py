@@ -5,7 +5,7 @@ from itertools import product
 from typing import Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
-from auditor.access import Decision, Hit, Statement, evaluate, read
+from auditor.access import Decision, Hit, Named, Statement, evaluate, read
 from auditor.access.actions import find
 from auditor.access.estate import Principal
 from auditor.access.estate import Table as TableEntry
@@ -41,8 +41,10 @@ PARTITION_KEYS = (
 )
 
 #: Providers whose identities are people, in any account (IAM User Guide, "OIDC federation"; Cognito user pools).
+#: Identity pools have names of their own in GovCloud and China (user guides of these partitions, "Amazon Cognito").
 PEOPLE = (
     *("cognito-identity.amazonaws.com", "accounts.google.com", "www.amazon.com", "graph.facebook.com"),
+    *("cognito-identity-us-gov.amazonaws.com", "cognito-identity.*.amazonaws.com.cn"),
     *("cognito-idp.*.amazonaws.com/*", "cognito-idp.*.amazonaws.com.cn/*", "securetoken.google.com/*"),
     "appleid.apple.com",
 )
@@ -174,9 +176,9 @@ def iam_fgac(
     SearchVectors, streams, exports, imports, table administration, DAX, a full scan in PartiQL); and to use his own key
     on a global index whose partition key is another attribute than the table's. If any of it is allowed on any table,
     the role fails. So it does not matter how the condition is written: `ForAllValues` without a `Null` guard,
-    `ForAnyValue`, a bare `*` and a second statement without conditions show by what they let
-    through. Values that a user can choose (session names) are no identity. Access under other conditions counts as
-    access.
+    `ForAnyValue`, a bare `*` and a second statement without conditions show by what they let through; an operator
+    without a quantifier counts as one that compares the only key of a request. Values that a user can choose (session
+    names) are no identity. Access under other conditions counts as access.
 
     A fixed value beside the user's own in one condition is a shared partition on purpose and is noted. Reading tables
     that `public_tables` lists is allowed to everybody. Roles in `admin_roles` pass with a note. What SCPs or RCPs turn
@@ -299,7 +301,9 @@ class _Places:
             if isinstance(held, TableAccess) and table.account.id == account
         }
         self.gaps = {table.arn: held.gaps for table, held in tables.items() if isinstance(held, TableAccess)}
-        self.settings = {table.arn: held for table, held in settings.items() if table.account.id == account}
+        self.settings: dict[str, Any] = {
+            table.arn: held for table, held in settings.items() if table.account.id == account
+        }
 
     def entry(self, arn: str) -> TableEntry:
         return self.entries.get(arn) or TableEntry(arn)
@@ -332,6 +336,7 @@ class _Judge:
         self.wanted = covered(held, JUDGED)
         self.statements = {(policy.name, one.index): one for policy in held for one in policy.statements}
         self.documents = [*principal.policies, principal.boundary]
+        self.comparing = replace(principal, policies=tuple(map(_comparing, principal.policies)))
         self.tagged = mentions_tags(self.documents)
         request = access.estate.request(principal, "dynamodb:Query", "*")
         #: What policy variables stand for that are the same for all users of the role.
@@ -399,11 +404,9 @@ class _Judge:
                 if not self._certain(
                     decision, action, resource, entry, host, {**context, **attempt.more}, attempt.keys
                 ):
-                    gap = next(
-                        (one for one in self.places.gaps.get(base, ()) if "resource" in decision.conditions), None
-                    )
-                    cause = gap or self.access.cause_of(decision)
-                    self.doubts.append(cause or f"{action} on {resource}, {decision.conditions}")
+                    self.doubts.append(self._doubt(action, resource, base, decision))
+                elif attempt.keys and self._hangs_on_key(base, decision):
+                    self.doubts.append(self.places.settings[base])
                 elif attempt.constant and all(self._beside_own(hit, attempt.constant) for hit in decision.grants):
                     self.shared.add(attempt.constant)
                 else:
@@ -440,7 +443,12 @@ class _Judge:
         )
         policy = table.policy if table is not None and "/stream/" not in resource else None
         policy = table.stream_policy if table is not None and "/stream/" in resource else policy
-        return evaluate(request, estate.policies(self.principal, resource, policy, guardrails=False))
+        if any(len(values) == 1 for values in keys.values()):
+            policy = None if policy is None else _comparing(policy)
+            policies_ = estate.policies(self.comparing, resource, policy, guardrails=False)
+        else:
+            policies_ = estate.policies(self.principal, resource, policy, guardrails=False)
+        return evaluate(request, policies_)
 
     def _certain(
         self,
@@ -458,6 +466,17 @@ class _Judge:
             return True
         off = self._decide(action, resource, entry, host, context, keys, abac=False)
         return weigh(off.formula) == "granted"
+
+    def _doubt(self, action: str, resource: str, base: str, decision: Decision) -> Gap | str:
+        """Return why it cannot be told whether something is granted."""
+        gap = next((one for one in self.places.gaps.get(base, ()) if "resource" in decision.conditions), None)
+        return gap or self.access.cause_of(decision) or f"{action} on {resource}, {decision.conditions}"
+
+    def _hangs_on_key(self, base: str, decision: Decision) -> bool:
+        """Tell whether it matters, and is not known, of how many attributes the partition key of a table is."""
+        return isinstance(self.places.settings.get(base), Gap) and any(
+            one.key in PARTITION_KEYS[2:] for hit in decision.grants for one in self._conditions(hit)
+        )
 
     def _conditions(self, hit: Hit) -> list[Condition]:
         statement = self.statements.get((hit.policy, hit.index))
@@ -517,7 +536,7 @@ class _Judge:
                 if isinstance(held, Gap):
                     self.doubts.append(held)
                 elif not isinstance(held, TableSettings) or not certain:
-                    self.doubts.append(f"{action} on {resource}, {decision.conditions}")
+                    self.doubts.append(self._doubt(action, resource, arn, decision))
                 else:
                     attribute = next(
                         (", ".join(index.partition_keys) for index in held.indexes if index.name == name), ""
@@ -533,6 +552,27 @@ class _Judge:
                             decision,
                         )
                     )
+
+
+def _comparing(document: Any) -> Any:
+    """Return a policy whose grants compare the one partition key of a request, whatever the operator.
+
+    An operator without ForAllValues or ForAnyValue is not meant for a key of several values, and what AWS makes of it
+    is not documented: that it grants nothing at all is not proved.
+    """
+    policy = read(document)
+    if policy.unreadable is not None:
+        return document
+    kept = []
+    for statement in policy.statements:
+        conditions = tuple(
+            replace(one, operator=f"ForAnyValue:{one.operator}")
+            if statement.allow and one.key in PARTITION_KEYS and one.operator.lower().startswith("string")
+            else one
+            for one in statement.conditions
+        )
+        kept.append(replace(statement, conditions=conditions))
+    return Named(policy.name, replace(policy, statements=tuple(kept)))
 
 
 def _flat(values: Iterable[str]) -> list[str]:

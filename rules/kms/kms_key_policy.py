@@ -1,3 +1,4 @@
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -16,6 +17,8 @@ DELETING = ("kms:ScheduleKeyDeletion", "kms:DisableKey")
 
 #: Operations of a grant that give nobody the data.
 HARMLESS = frozenset({"DescribeKey", "RetireGrant", "GetPublicKey"})
+
+ACCOUNT = re.compile(r"\d{12}")
 
 
 @dataclass
@@ -122,7 +125,7 @@ def kms_key_policy(
     *,
     max_key_admins: Annotated[int, "Most users and roles that may disable the key or schedule its deletion."] = 5,
     allow_same_org: Annotated[bool, "Accounts of the own organisation are trusted."] = True,
-) -> Verdict:
+) -> Verdict | None:
     """Table keys are confined: same account, no public or foreign principals, deletion restricted.
 
     Whoever may use the key of a table may read what it encrypts; whoever may delete the key destroys the table and
@@ -140,6 +143,8 @@ def kms_key_policy(
     from here: such a key is unknown when the account is trusted. Resource control policies that keep strangers out,
     and guardrails that keep administrators from deleting, lower the severity by one.
     """
+    if not use.tables:
+        return None
     found = Found()
     found.evidence["tables"] = [table.arn for table, _ in use.tables]
     if isinstance(settings, KeySettings):
@@ -172,7 +177,8 @@ def kms_key_policy(
     found.doubts += [one for one in owners.values() if isinstance(one, Gap)]
     if isinstance(settings, Gap) and key.account in owners:
         found.doubts.append(settings)
-    if found.failures and not (isinstance(settings, Gap) and key.account in owners):
+    # A key that AWS manages has a policy and grants with which none of this happens: what fails is a customer's.
+    if found.failures:
         severity, text = max(found.failures, key=lambda one: one[0])
         more = [one for _, one in found.failures if one != text]
         if more:
@@ -324,7 +330,7 @@ def _grants(found: Found, key: Key, grants: KeyGrants, trust: Trust, *, same: bo
     listed = []
     for grant in grants.grants:
         segments = grant.grantee.split(":", 5)
-        number = segments[4] if len(segments) == 6 else ""
+        number = segments[4] if len(segments) == 6 else grant.grantee if ACCOUNT.fullmatch(grant.grantee) else ""
         if not number:
             # A service acts for whoever made the grant, by its context.
             listed.append(grant.grantee)

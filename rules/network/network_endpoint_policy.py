@@ -1,14 +1,26 @@
+import re
 from collections.abc import Iterator, Mapping
+from itertools import product
 from typing import Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
-from auditor.access import Decision, Policies, Request, evaluate
+from auditor.access import Decision, Policies, Policy, Request, evaluate, read
 from auditor.access.formula import atoms
+from auditor.access.patterns import arn_segments, glob
 from auditor.config import Config
 from auditor.facts import Endpoint, Gap, Organization, Sensitivity, VpcCoverage, VpcEndpoints
 from auditor.resources import Table, Vpc, VpcEndpoint
 
+ACCOUNT = re.compile(r"\d{12}")
+
 FOREIGN_ACCOUNT, FOREIGN_ORGANIZATION = "999999999999", "o-ddbauditforeign"
+
+#: What carries data out of the VPC, and, through an endpoint for streams, into it.
+WRITES = (
+    *("dynamodb:PutItem", "dynamodb:UpdateItem", "dynamodb:BatchWriteItem"),
+    *("dynamodb:PartiQLInsert", "dynamodb:PartiQLUpdate"),
+)
+STREAM_READS = ("dynamodb:GetRecords",)
 
 #: What the caller's own policies and the foreign table's policy say: everything, so that the endpoint's decides.
 ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
@@ -91,11 +103,13 @@ def network_endpoint_policy(
     the private path and with credentials of his own, and no firewall sees it.
 
     The policy is evaluated, not compared with the default one: an endpoint without a document has the default. Two
-    requests must be refused: one of an own principal to a foreign account's table, and one of a foreign principal to a
-    foreign account's table, each where the foreign account is in another organisation and where it is in none
-    (StringEqualsIfExists lets the latter through). An endpoint for streams is asked about reading a foreign stream.
-    Conditions that the caller can meet, such as a tag of the principal's, let the request through. Whether an own
-    principal reaches any table of the own account is reported: limiting that is a matter of choice.
+    requests must be refused: one of an own principal that writes to a foreign account's table, and one of a foreign
+    principal that does, each where the foreign account is in another organisation and where it is in none
+    (StringEqualsIfExists lets the latter through). Tried are a table of no special name and those that the policy names
+    in any account, since everybody may call a table so; principals of no special name, and those that the policy names.
+    An endpoint for streams is asked about reading a foreign stream. Conditions that the caller can meet, such as a tag
+    of the principal's, let the request through. Whether an own principal reaches any table of the own account is
+    reported: limiting that is a matter of choice.
 
     Endpoints that are not in the state available are not applicable. The failure is high where workloads are in the VPC
     and the region holds a table that is tagged as sensitive, or where that cannot be told. Policies that cannot be read
@@ -166,14 +180,67 @@ def _severity(
 
 
 def _probes(resource: VpcEndpoint, endpoint: Endpoint, own: str | Gap | None) -> Iterator[tuple[str, Decision]]:
+    account = resource.account.id
+    policy = read(endpoint.policy)
+    named = _named(policy, resource.account.partition)
     for foreign_caller in (False, True):
+        arns = [one for one in named if (arn_segments(one)[4] != account) is foreign_caller]
         for organization in (FOREIGN_ORGANIZATION, None):
             who = "a foreign principal" if foreign_caller else "an own principal"
             where = "another organisation" if organization else "no organisation"
-            yield (
-                f"{who} use a table of an account in {where}",
-                _decide(resource, endpoint, own, foreign_caller=foreign_caller, owner=(FOREIGN_ACCOUNT, organization)),
-            )
+            for arn, action, table in product(("", *arns), _actions(endpoint, policy), _tables(policy)):
+                yield (
+                    f"{arn or who} use a table of an account in {where}",
+                    _decide(
+                        resource,
+                        endpoint,
+                        own,
+                        foreign_caller=foreign_caller,
+                        owner=(FOREIGN_ACCOUNT, organization),
+                        arn=arn,
+                        action=action,
+                        table=table,
+                    ),
+                )
+
+
+def _named(policy: Policy, partition: str) -> list[str]:
+    """Return the ARNs of the roles, users and accounts that a policy names."""
+    values = [
+        value
+        for statement in policy.statements
+        if statement.allow and not statement.not_principal
+        for kind, value in statement.principals or ()
+        if kind == "AWS"
+    ]
+    arns = [f"arn:{partition}:iam::{one}:root" if ACCOUNT.fullmatch(one) else one for one in values]
+    kinds = ("role/", "user/", "assumed-role/", "root")
+    return list(dict.fromkeys(one for one in arns if arn_segments(one)[5].startswith(kinds)))
+
+
+def _actions(endpoint: Endpoint, policy: Policy) -> list[str]:
+    """Return the actions that are asked about: one at least, and those that some statement allows."""
+    asked = STREAM_READS if _is_for_streams(endpoint) else WRITES
+    granting = [one for one in policy.statements if one.allow]
+    return [one for one in asked if any(held.covers(one.lower()) for held in granting)] or [asked[0]]
+
+
+def _tables(policy: Policy) -> list[str]:
+    """Return names of tables: one that no policy names, and such as the policy's resources let anybody have."""
+    found = {"ddbaudit-probe": None}
+    for statement in policy.statements:
+        for text in statement.resources or ():
+            _, _, service, _, owner, path = arn_segments(text)
+            kind, _, rest = path.partition("/")
+            name = rest.partition("/")[0]
+            anybodys = glob(service).matches("dynamodb") and glob(owner).matches(FOREIGN_ACCOUNT)
+            if kind == "table" and name and "$" not in text and anybodys:
+                found[name.replace("*", "x").replace("?", "x")] = None
+    return list(found)
+
+
+def _is_for_streams(endpoint: Endpoint) -> bool:
+    return endpoint.service.endswith("-streams")
 
 
 def _decide(
@@ -183,16 +250,21 @@ def _decide(
     *,
     foreign_caller: bool,
     owner: tuple[str, str | None] | None = None,
+    arn: str = "",
+    action: str = "",
+    table: str = "ddbaudit-probe",
 ) -> Decision:
     """Decide a request through the endpoint that the caller's and the table's owners allow.
 
     Args: resource: The endpoint. endpoint: What is known of it. own: Id of the own organisation; None: there is none.
     foreign_caller: The caller is of the foreign account, else of the endpoint's. owner: The table's account and
-    organisation; None: the endpoint's own.
+    organisation; None: the endpoint's own. arn: The caller; empty: one whom no policy names. action: The IAM action;
+    empty: the first of those that are asked about. table: The table's name.
     """
     account, partition, region = resource.account.id, resource.account.partition, resource.region.name
     number, organization = owner or (account, own)
     caller, callers = (number, organization) if foreign_caller else (account, own)
+    caller = arn_segments(arn)[4] if arn else caller
     known: dict[str, Any] = {
         "aws:PrincipalAccount": caller,
         "aws:PrincipalIsAWSService": "false",
@@ -213,12 +285,12 @@ def _decide(
         known["aws:ResourceOrgPaths"] = [f"{FOREIGN_ORGANIZATION}/r-ddba/ou-ddba-foreign00/"]
         if foreign_caller:
             known["aws:PrincipalOrgPaths"] = known["aws:ResourceOrgPaths"]
-    table = f"arn:{partition}:dynamodb:{region}:{number}:table/ddbaudit-probe"
-    streams = endpoint.service.endswith("-streams")
+    target = f"arn:{partition}:dynamodb:{region}:{number}:table/{table}"
+    streams = _is_for_streams(endpoint)
     request = Request(
-        f"arn:{partition}:iam::{caller}:role/ddbaudit-probe",
-        "dynamodb:GetRecords" if streams else "dynamodb:PutItem",
-        f"{table}/stream/2026-01-31T09:30:00.000" if streams else table,
+        arn or f"arn:{partition}:iam::{caller}:role/ddbaudit-probe",
+        action or (STREAM_READS if streams else WRITES)[0],
+        f"{target}/stream/2026-01-31T09:30:00.000" if streams else target,
         context=known,
         unknown_keys=["*"],
         supplied_keys=["aws:PrincipalArn", "aws:userid", "aws:VpcSourceIp", "aws:UserAgent"],

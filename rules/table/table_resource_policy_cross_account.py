@@ -34,6 +34,9 @@ ANY_INDEX = "ddbaudit-probe"
 #: Stands for an AWS service that no policy names.
 ANY_SERVICE = "outsider.amazonaws.com"
 
+#: Moves items between the tables of a global table that are in several accounts.
+REPLICATION = "replication.dynamodb.amazonaws.com"
+
 #: Condition keys that say for whom a service acts.
 SOURCES = ("aws:sourceaccount", "aws:sourcearn", "aws:sourceorgid", "aws:sourceorgpaths")
 
@@ -260,10 +263,13 @@ def _verdict(
 def _counts(reached: Reach, document: Policy, outsider: Outsider) -> bool:
     """Conditional access counts as access unless what it hangs on cannot be decided at all.
 
-    A service that no statement confines is a confused deputy, whatever else is asked of it.
+    A service that no statement confines is a confused deputy, whatever else is asked of it; so is replication for an
+    account that a statement names.
     """
     if reached.verdict == "allowed" or "note" not in reached.open:
         return True
+    if outsider.service == REPLICATION and (outsider.account or outsider.organization):
+        return reached.open == {"note"} and not _odd(document)
     hits = {hit.index for hit in reached.statements}
     confined = any(
         condition.key in SOURCES

@@ -166,6 +166,8 @@ def scalar(estate: Estate, principal: Principal, action: str, table: Table) -> t
     (known,) = actions_of(action)
     best = (False, False)
     for resources in resources_of(known, table):
+        if resources == ("*",) and principal.account != table.account:
+            continue  # what names no resource is about the caller's own account
         verdicts = {estate.decide(principal, action, one, table=table).verdict for one in resources}
         one = (verdicts == {"allowed"}, "denied" not in verdicts)
         best = (best[0] or one[0], best[1] or one[1])
@@ -215,6 +217,17 @@ def test_a_boundary_limits_what_a_resource_policy_gives_to_a_role_by_its_arn(who
     assert (found, verdict) == (expected, "allowed" if expected == (1, 1) else "denied")
 
 
+def test_an_empty_tag_is_told_from_a_missing_one() -> None:
+    untagged = {"Null": {"aws:ResourceTag/team": "true"}}
+    held = policy_of({"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*", "Condition": untagged})
+    reader = Principal(f"arn:aws:iam::{ONE}:role/a", "role", (Named("untagged", held),))
+    arns = [f"arn:aws:dynamodb:eu-west-1:{ONE}:table/{name}" for name in ("a", "b", "c", "d")]
+    tags: tuple[dict[str, str] | None, ...] = ({"team": ""}, {}, None, {"Team": "x"})
+    tables = {arn: Table(arn, tags=one) for arn, one in zip(arns, tags, strict=True)}
+    estate = Estate(principals={reader.arn: reader}, tables=tables)
+    assert Bulk(estate).direct(reader.arn, "dynamodb:GetItem") == (0b0010, 0b0110)
+
+
 def policy_of(*statements: dict[str, Any]) -> str:
     return json.dumps({"Version": "2012-10-17", "Statement": list(statements)})
 
@@ -248,16 +261,17 @@ def key_estate() -> Estate:
         policies = (Named(name, json.dumps({"Version": "2012-10-17", "Statement": list(held)})),) if held else ()
         return Principal(f"arn:aws:iam::{ONE}:role/{name}", "role", policies, trust=json.dumps(trust))
 
+    outside = "arn:aws:iam::999988887777:root"
     people = [
         role("a", ONE, statement("dynamodb:GetItem"), statement("kms:Decrypt")),
         role("b", f"arn:aws:iam::{ONE}:role/c", statement("dynamodb:*")),
-        role("c", "arn:aws:iam::999988887777:root", statement("sts:AssumeRole", f"arn:aws:iam::{ONE}:role/a")),
+        role("c", outside, statement("sts:AssumeRole", f"arn:aws:iam::{ONE}:role/a")),
         role("d", f"arn:aws:iam::{ONE}:role/d"),
-        role("e", ONE, statement("*")),
+        role("e", outside, statement("*")),
         # Its own policies let it assume every role, but the trust policy of role b names another one only.
         role("f", ONE, statement("sts:AssumeRole")),
         # What it says of tags is known of tables, and not of their keys.
-        role("g", ONE, statement("*") | {"Condition": {"StringEquals": {"aws:ResourceTag/team": "checkout"}}}),
+        role("g", outside, statement("*") | {"Condition": {"StringEquals": {"aws:ResourceTag/team": "checkout"}}}),
     ]
     accounts = {ONE: Account(ONE, None, scps=(), rcps=())}
     return Estate(accounts, {one.arn: one for one in people}, tables)

@@ -4,10 +4,13 @@ Conditions and variables stand in test_conditions, cases that teach something ab
 """
 
 import json
+import time
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from auditor.access import Policies, Request, evaluate
 from tests.access import (
     ACCOUNT,
     ALLOWED,
@@ -42,6 +45,7 @@ from tests.access import (
     grant,
     judge,
     merge,
+    outcome,
     outcome_of,
     refuse,
     trust,
@@ -1376,3 +1380,107 @@ def test_an_unreadable_statement_is_said_to_be_the_reason() -> None:
 )
 def test_a_document_that_says_two_things_in_one_place_cannot_be_read(text: str) -> None:
     assert judge(identity=[FULL, text]).verdict == "conditional"
+
+
+# -- Odd input ----------------------------------------------------------------------------------------------------
+
+
+def _nested(depth: int) -> list[Any]:
+    value: list[Any] = []
+    for _ in range(depth):
+        value = [value]
+    return value
+
+
+@pytest.mark.parametrize("value", [10**5000, _nested(5000)], ids=["endless number", "deep list"])
+def test_values_that_python_cannot_write_down_leave_the_verdict_open(value: Any) -> None:
+    for document in (allow(value), allow(condition={"StringEquals": {"aws:userid": value}}), allow(Sid=value)):
+        assert judge(identity=[document]).verdict == CONDITIONAL
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"a": 1}, [["ana"]], b"ana", datetime(2026, 1, 1, tzinfo=UTC), 10**5000, _nested(5000)],
+    ids=["mapping", "list in a list", "bytes", "datetime", "endless number", "deep list"],
+)
+def test_a_context_value_of_an_odd_type_is_there_and_not_known(value: Any) -> None:
+    context = {"aws:userid": value}
+    wanted = when("StringEquals", "aws:userid", "ana")
+    assert outcome_of(identity=[allow(condition=wanted)], context=context) == CONDITIONAL
+    assert outcome_of(identity=[allow(condition=when("Null", "aws:userid", "false"))], context=context) == ALLOWED
+
+
+def test_a_level_that_is_not_known_does_not_deny_everything() -> None:
+    assert judge(identity=[FULL], scps=[[FULL], None]).verdict == CONDITIONAL
+    assert judge(identity=[FULL], scps=None, rcps=None).verdict == ALLOWED
+    assert judge(identity=None).verdict == "denied"
+
+
+def test_a_document_stands_for_a_list_of_one() -> None:
+    assert judge(identity=FULL).verdict == ALLOWED
+    assert judge(identity=[FULL], scps=[deny()]).result == EXPLICIT
+
+
+def test_a_request_can_be_evaluated_again() -> None:
+    request = Request(USER, GET_ITEM, TABLE, unknown_keys=(name for name in ["aws:userid"]))
+    policies = Policies(identity=[allow(condition=when("StringEquals", "aws:userid", "ana"))])
+    assert [evaluate(request, policies).verdict for _ in range(2)] == [CONDITIONAL, CONDITIONAL]
+
+
+def test_one_unknown_key_may_be_given_as_a_text() -> None:
+    wanted = when("StringEquals", "aws:userid", "ana")
+    assert outcome_of(identity=[allow(condition=wanted)], unknown="aws:userid") == CONDITIONAL
+
+
+def test_a_web_identity_whose_provider_has_no_value() -> None:
+    decision = judge(
+        principal=None,
+        action="sts:AssumeRoleWithWebIdentity",
+        resource=f"arn:aws:iam::{ACCOUNT}:role/target",
+        context={"aws:FederatedProvider": []},
+        resource_policy=trust({"Federated": GITHUB}, "sts:AssumeRoleWithWebIdentity"),
+    )
+    assert decision.verdict == CONDITIONAL
+
+
+@pytest.mark.parametrize("policy", ["rcps", "endpoint"])
+@pytest.mark.parametrize("name", ["target", "other"])
+def test_guardrails_on_roles_look_at_the_role(policy: str, name: str) -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/"
+    refusal = merge(grant("*", "*"), refuse("*", "sts:AssumeRole", role + "target"))
+    more: Case = {policy: [[refusal]] if policy == "rcps" else refusal}
+    decision = judge(action="sts:AssumeRole", resource=role + name, resource_policy=trust(USER), **more)
+    assert outcome(decision) == (EXPLICIT if name == "target" else ALLOWED)
+
+
+def test_replication_is_confined_only_where_dynamodb_is_asked() -> None:
+    role = f"arn:aws:iam::{ACCOUNT}:role/target"
+    assert (
+        outcome_of(
+            principal=REPLICATION,
+            action="sts:AssumeRole",
+            resource=role,
+            resource_policy=trust({"Service": REPLICATION}),
+        )
+        == ALLOWED
+    )
+
+
+@pytest.mark.parametrize("effect", [allow, deny])
+def test_hundreds_of_conditions_take_no_time(effect: Any) -> None:
+    documents = [
+        effect(condition={"StringEquals": {f"aws:PrincipalTag/t{number}": "x", "aws:SourceVpce": f"vpce-{number}"}})
+        for number in range(300)
+    ]
+    started = time.process_time()
+    assert judge(identity=[FULL if effect is deny else allow("s3:*"), *documents], unknown=["aws:*"]).conditions
+    assert time.process_time() - started < 5
+
+
+def test_conditions_that_cannot_hold_are_pointed_out() -> None:
+    wrong = {"StringEquals": {"dynamodb:LeadingKeys": "ana"}, "StringMatches": {"aws:userid": "ana"}}
+    lints = " ".join(judge(identity=[allow(condition=wrong)]).lints)
+    assert "dynamodb:leadingkeys" in lints
+    assert "StringMatches" in lints
+    right = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "ana"}, "Null": {"dynamodb:LeadingKeys": "false"}}
+    assert judge(identity=[allow(condition=right)]).lints == []

@@ -19,7 +19,7 @@ from auditor.facts import TableSettings
 from auditor.inventory import Caller, Inventory
 from auditor.packs import Rules
 from auditor.report import Finding
-from auditor.resources import Account, Resource, account_of, region_of
+from auditor.resources import Account, Region, Resource, Role, account_of, region_of
 from auditor.rule_api import Status
 from auditor.sources import demo
 from auditor.sources.aws.collect import collect
@@ -41,6 +41,17 @@ SETTINGS = {
 }  # fmt: skip
 EITHER_LISTING = {*NETWORK, *REGIONAL, "residency-table-region", "table-required-tags"}
 
+#: These prove guardrails by the SCPs on the account's path.
+GUARDRAILS = {"org-protect-guardrails", "org-region-lock", "org-restrict-table-creation"}
+#: These ask what users and roles may do.
+IDENTITIES = {
+    "dax-role-read-only", "dax-role-scope", "iam-cognito-unauthenticated", "iam-destructive-actions", "iam-fgac",
+    "iam-full-access-policies", "iam-inline-policies", "iam-role-trust", "iam-user-dynamodb-access", "iam-user-limit",
+    "iam-wildcard-permissions",
+}  # fmt: skip
+POLICIES = {"table-resource-policy-cross-account", "table-resource-policy-public"}
+
+# fmt: off
 #: For every operation, the rules some of whose verdicts on the example organisation hang on it. None hangs on those
 #: that another one replaces, nor on these; aliases tell AWS's key from a customer's only where DescribeKey fails too.
 TURNED: dict[str, set[str]] = {
@@ -50,23 +61,48 @@ TURNED: dict[str, set[str]] = {
     "config:DescribeConfigurationRecorderStatus": {"detect-config-recorder"},
     "config:DescribeConfigurationRecorders": {"detect-config-recorder"},
     "config:DescribeDeliveryChannels": {"detect-config-recorder"},
-    "dax:DescribeClusters": {*DAX, *EITHER_LISTING},
+    "dax:DescribeClusters": {
+        *DAX, *EITHER_LISTING, "dax-role-read-only", "dax-role-scope", "network-endpoint-policy",
+        "network-vpce-enforced", "org-protect-guardrails", "table-resource-policy-cross-account",
+    },
     "dax:DescribeSubnetGroups": {"dax-vpc-placement"},
     "dax:ListTags": {"table-required-tags"},
     "dynamodb:DescribeContinuousBackups": {"table-pitr", "table-replica-parity"},
-    "dynamodb:DescribeTable": SETTINGS,
+    "dynamodb:DescribeTable": {*SETTINGS, *POLICIES, "kms-key-policy", "network-vpce-enforced"},
     "dynamodb:ListGlobalTables": {"residency-replica-region", "table-replica-parity"},
-    "dynamodb:ListTables": {*SETTINGS, *EITHER_LISTING, "dax-vpc-placement"},
+    "dynamodb:ListTables": {
+        *SETTINGS, *EITHER_LISTING, *POLICIES, "dax-role-read-only", "dax-role-scope", "dax-vpc-placement",
+        "iam-destructive-actions", "iam-user-dynamodb-access", "kms-key-policy", "network-endpoint-policy",
+        "network-vpce-enforced", "org-membership", "org-protect-guardrails",
+    },
     "ec2:DescribeNatGateways": NETWORK,
     "ec2:DescribeNetworkInterfaces": NETWORK,
     "ec2:DescribeRouteTables": {*NETWORK, "dax-vpc-placement"},
     "ec2:DescribeSubnets": NETWORK,
     "ec2:DescribeVpcAttribute": {"network-vpc-endpoint"},
     "ec2:DescribeVpcBlockPublicAccessOptions": NETWORK,
-    "ec2:DescribeVpcEndpoints": NETWORK,
+    "ec2:DescribeVpcEndpoints": {*NETWORK, "network-endpoint-policy", "network-vpce-enforced"},
     "ec2:DescribeVpcs": {"network-vpc-endpoint", "dax-vpc-placement"},
-    "kms:DescribeKey": KEYS,
+    "kms:DescribeKey": {*KEYS, "kms-key-policy"},
     "kms:GetKeyRotationStatus": {"kms-key-rotation"},
+    "cognito-identity:DescribeIdentityPool": {"iam-cognito-unauthenticated"},
+    "cognito-identity:GetIdentityPoolRoles": {"iam-cognito-unauthenticated"},
+    "cognito-identity:ListIdentityPools": {"iam-cognito-unauthenticated"},
+    "dynamodb:GetResourcePolicy": {
+        *POLICIES, "dax-role-read-only", "iam-cognito-unauthenticated", "iam-destructive-actions", "iam-fgac",
+        "iam-user-dynamodb-access", "network-vpce-enforced",
+    },
+    "iam:GetAccountAuthorizationDetails": {*IDENTITIES, "kms-key-policy", "org-deny-table-deletion"},
+    "kms:GetKeyPolicy": {"kms-key-policy"},
+    "kms:ListGrants": {"kms-key-policy"},
+    "organizations:DescribeOrganization": {
+        *GUARDRAILS, "iam-fgac", "iam-user-dynamodb-access", "org-deny-table-deletion", "org-membership",
+    },
+    "organizations:DescribePolicy": {*GUARDRAILS, "org-deny-table-deletion"},
+    "organizations:ListAccounts": {"iam-role-trust", "kms-key-policy", "table-resource-policy-cross-account"},
+    "organizations:ListParents": {*GUARDRAILS, "org-deny-table-deletion"},
+    "organizations:ListPoliciesForTarget": {*GUARDRAILS, "org-deny-table-deletion"},
+    "organizations:ListRoots": {"org-membership"},
 }
 
 TAGS = {
@@ -79,11 +115,15 @@ TAGS = {
 
 #: The same for operations that fail together with what would replace them.
 TOGETHER: dict[tuple[str, ...], set[str]] = {
-    ("tag:GetResources", "dynamodb:ListTagsOfResource"): TAGS,
-    ("kms:DescribeKey", "kms:ListAliases"): {*KEYS, "table-encryption-key", "table-replica-parity"},
-    ("ec2:DescribeRegions", "account:ListRegions"): {"residency-table-region"},
+    ("tag:GetResources", "dynamodb:ListTagsOfResource"): {
+        *TAGS, "iam-destructive-actions", "network-vpce-enforced", "org-deny-table-deletion",
+    },
+    ("kms:DescribeKey", "kms:ListAliases"): {*KEYS, "kms-key-policy", "table-encryption-key", "table-replica-parity"},
+    ("ec2:DescribeRegions", "account:ListRegions"): {*GUARDRAILS, "residency-table-region"},
     ("ec2:DescribeManagedPrefixLists", "ec2:DescribePrefixLists"): NETWORK,
 }
+
+# fmt: on
 
 FAULTS: dict[str, str | Exception] = {
     "denied": "AccessDeniedException",
@@ -144,7 +184,10 @@ def namers(resource: Resource) -> set[Resource | None]:
         for table, settings in inventory().facts[TableSettings].items()
         if isinstance(settings, TableSettings) and resource in settings.names()
     }
-    return {region_of(resource), account_of(resource), *tables}
+    account = account_of(resource)
+    # A DAX cluster names its role; where clusters are not known their region says so.
+    regions = {one for one in inventory().of_kind(Region) if isinstance(resource, Role) and account_of(one) == account}
+    return {region_of(resource), account, *tables, *regions}
 
 
 def disturbed(operations: Iterable[str], fault: str | Exception) -> Judgement:

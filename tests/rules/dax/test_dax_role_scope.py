@@ -237,3 +237,12 @@ def test_a_role_of_several_clusters_has_one_finding() -> None:
     identities, holdings = case.world.facts()
     assert judge(second, known, both, identities, holdings, Config()) is None
     assert judge(case.cluster, known, both, identities, holdings, Config()).status is Status.PASS
+
+
+def test_a_bypass_that_hangs_on_a_policy_which_cannot_be_read_names_the_permission() -> None:
+    case = Case()
+    case.world.tables.clear()
+    case.world.table("orders", policy=Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:GetResourcePolicy"))
+    case.world.role("reader", allow("dax:GetItem", case.cluster.arn))
+    verdict = case.say()
+    assert (verdict.status, verdict.missing_permission) == (Status.UNKNOWN, "dynamodb:GetResourcePolicy")

@@ -240,3 +240,26 @@ def test_other_partitions() -> None:
     assert found.status is Status.FAIL
     assert found.evidence["resources"][0].startswith("arn:aws-cn:dynamodb:cn-north-1:")
     assert ACCOUNT.id == held.account
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "provider"),
+    [
+        ("aws-us-gov", "us-gov-west-1", "cognito-identity-us-gov.amazonaws.com"),
+        ("aws-cn", "cn-north-1", "cognito-identity.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_the_provider_has_another_name_in_other_partitions(partition: str, region: str, provider: str) -> None:
+    account = Account("111122223333", partition)
+    pool = IdentityPool(Region(account, region), f"{region}:0a1b")
+    arn = f"arn:{partition}:iam::111122223333:role/guest"
+
+    def found(amr: str) -> Any:
+        text = json.dumps(trust(pool.name, amr)).replace("cognito-identity.amazonaws.com", provider)
+        held = role(statement("dynamodb:Scan", "*"), arn=arn, trusted=text)
+        classic = judge(pool, CLASSIC, IdentityPoolRoles(), access(held), {})
+        enhanced = judge(pool, OPEN, IdentityPoolRoles(unauthenticated=arn), access(held), {})
+        return {classic.status, enhanced.status}
+
+    assert found("unauthenticated") == {Status.FAIL}
+    assert found("authenticated") == {Status.PASS}

@@ -376,3 +376,60 @@ def test_other_partitions() -> None:
         verdict(statement("dynamodb:Scan", None, table.arn), role=role, settings={table: ACTIVE}).status is Status.FAIL
     )
     assert verdict(statement(KEYED, GUARDED, table.arn), role=role, settings={table: ACTIVE}).status is Status.PASS
+
+
+@pytest.mark.parametrize(
+    ("operator", "value", "passes"),
+    [
+        ("StringEquals", SUB, True),
+        ("StringLike", f"{SUB}#*", True),
+        ("StringLike", "*", False),
+        ("StringEquals", "shared", False),
+        ("StringNotEquals", "admin", False),
+    ],
+)
+def test_operators_without_a_quantifier_count_as_comparing_the_one_key(operator: str, value: str, passes: bool) -> None:
+    found = verdict(statement(KEYED, {operator: {"dynamodb:LeadingKeys": [value]}}))
+    assert found.status is (Status.PASS if passes else Status.FAIL)
+
+
+def test_a_denial_without_a_quantifier_is_no_protection() -> None:
+    refused = {"StringNotEquals": {"dynamodb:LeadingKeys": [SUB]}}
+    assert verdict(statement(KEYED), statement(KEYED, refused, Effect="Deny")).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("partition", "region", "provider"),
+    [
+        ("aws-us-gov", "us-gov-west-1", "cognito-identity-us-gov.amazonaws.com"),
+        ("aws-cn", "cn-north-1", "cognito-identity.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_identity_pools_of_other_partitions(partition: str, region: str, provider: str) -> None:
+    account = Account(ACCOUNT.id, partition)
+    table = Table(Region(account, region), "profiles")
+    trust = {
+        "Effect": "Allow",
+        "Principal": {"Federated": provider},
+        "Action": "sts:AssumeRoleWithWebIdentity",
+        "Condition": {"StringEquals": {f"{provider}:aud": f"{region}:0a1b"}},
+    }
+    own = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": [f"${{{provider}:sub}}"]}}
+    known: dict[str, Any] = {"trust": trust, "role": Role(account, "users"), "settings": {table: ACTIVE}}
+    assert verdict(statement(KEYED, None, table.arn), **known).status is Status.FAIL
+    assert verdict(statement(KEYED, own, table.arn), **known).status is Status.PASS
+
+
+def test_keys_of_several_attributes_need_the_settings() -> None:
+    parts = {
+        "ForAllValues:StringEquals": {
+            "dynamodb:FirstPartitionKeyValues": ["acme"],
+            "dynamodb:SecondPartitionKeyValues": [SUB],
+        }
+    }
+    gap = Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:DescribeTable")
+    held = TableSettings("ACTIVE", partition_keys=("tenant", "userId"))
+    assert verdict(statement(KEYED, parts), settings={PROFILES: held}).status is Status.PASS
+    assert verdict(statement(KEYED, parts), settings={PROFILES: ACTIVE}).status is Status.FAIL
+    found = verdict(statement(KEYED, parts), settings={PROFILES: gap})
+    assert (found.status, found.missing_permission) == (Status.UNKNOWN, "dynamodb:DescribeTable")

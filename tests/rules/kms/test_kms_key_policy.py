@@ -316,3 +316,18 @@ def test_china() -> None:
     assert outcome(root, allow(arn, "kms:Decrypt"), key=key, table=table) == HIGH
     via = {"StringEquals": {"kms:ViaService": "dynamodb.cn-north-1.amazonaws.com.cn"}}
     assert outcome(root, allow("*", "kms:Decrypt", via), key=key, table=table) == CRITICAL
+
+
+def test_what_fails_is_no_key_of_aws() -> None:
+    assert outcome(ROOT, allow("*", "kms:Decrypt"), settings=NO_KEY) == CRITICAL
+    assert verdict(ROOT, settings=NO_KEY).missing_permission == "kms:DescribeKey"
+
+
+@pytest.mark.parametrize(("grantee", "expected"), [(STRANGER, HIGH), (FRIEND, PASS), (ACCOUNT.id, PASS)])
+def test_a_grant_to_an_account_by_its_number(grantee: str, expected: Any) -> None:
+    assert outcome(ROOT, grants=KeyGrants((Grant(grantee, ("Decrypt",), {}, "g"),))) == expected
+
+
+def test_a_key_that_no_table_uses_has_no_finding() -> None:
+    judged = judge(KEY, KeyUse(()), CUSTOMER, KeyPolicy(document(allow("*"))), DYNAMODBS, {}, {}, Config())
+    assert judged is None

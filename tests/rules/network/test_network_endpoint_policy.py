@@ -100,6 +100,39 @@ def test_what_lets_a_foreign_table_through_fails(document: str | None) -> None:
     assert (verdict.status, verdict.severity) == (Status.FAIL, None)
 
 
+@pytest.mark.parametrize(
+    "statement",
+    [
+        allow(Resource="arn:aws:dynamodb:*:*:table/orders"),
+        allow(Resource="arn:aws:dynamodb:eu-west-1:????????????:table/orders-*"),
+        allow(Principal={"AWS": "arn:aws:iam::111122223333:role/orders-api"}),
+        allow(Principal={"AWS": "arn:aws:iam::444455556666:root"}),
+        allow(Principal={"AWS": "444455556666"}),
+        allow(Action=["dynamodb:GetItem", "dynamodb:BatchWriteItem"]),
+        allow(Action="dynamodb:PartiQL*"),
+    ],
+)
+def test_names_that_anybody_can_take_and_principals_that_are_named_are_tried(statement: dict[str, Any]) -> None:
+    assert ask(policy(statement)).status is Status.FAIL
+    assert ask(policy(statement | {"Condition": {"StringEquals": {"aws:ResourceAccount": "111122223333"}}})).status is (
+        Status.PASS
+    )
+
+
+def test_a_denial_that_leaves_out_a_table_by_name_leaves_it_out_in_every_account() -> None:
+    rest = {"Effect": "Deny", "Principal": "*", "Action": "*", "NotResource": "arn:aws:dynamodb:*:*:table/orders"}
+    verdict = ask(policy(allow(), rest))
+    assert verdict.status is Status.FAIL
+    assert ask(policy(allow(), rest | {"NotResource": "arn:aws:dynamodb:*:111122223333:table/orders"})).status is (
+        Status.PASS
+    )
+
+
+def test_a_table_of_one_named_foreign_account_is_an_exception_on_purpose() -> None:
+    exception = allow(Action="dynamodb:PutItem", Resource="arn:aws:dynamodb:eu-west-1:444455556666:table/sessions")
+    assert ask(policy(allow(OWN_ACCOUNT), exception)).status is Status.PASS
+
+
 def test_the_statement_that_lets_through_is_named() -> None:
     verdict = ask(policy(allow(ORGANIZATION), allow(Sid="Everything")))
     assert verdict.message.startswith("Statement Everything of ")

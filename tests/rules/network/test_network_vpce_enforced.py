@@ -36,6 +36,7 @@ ENDPOINT = "vpce-0123456789abcdef0"
 SENSITIVE, PLAIN = Sensitivity(True, True, "confidentiality=high"), Sensitivity(False, False)
 DENIED = Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:GetResourcePolicy")
 UNTAGGED = Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:ListTagsOfResource")
+UNDESCRIBED = Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:DescribeTable")
 UNSEEN = Gap(Reason.ACCESS_DENIED, "Not allowed.", "ec2:DescribeVpcEndpoints")
 OUTSIDE = {"StringNotEqualsIfExists": {"aws:SourceVpce": ENDPOINT}}
 NOT_SERVICES = {"BoolIfExists": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"}}
@@ -144,9 +145,11 @@ def test_indexes_are_part_of_the_table() -> None:
     only_table = deny(OUTSIDE, resource=TABLE.arn)
     assert ask(only_table).status is Status.PASS
     assert ask(only_table, settings=indexed).status is Status.FAIL
-    assert ask(only_table, settings=UNTAGGED).status is Status.FAIL
+    hidden = ask(only_table, settings=UNDESCRIBED)
+    assert (hidden.status, hidden.missing_permission) == (Status.UNKNOWN, "dynamodb:DescribeTable")
     assert ask(whole, settings=indexed).status is Status.PASS
-    assert ask(whole, settings=UNTAGGED).status is Status.PASS
+    assert ask(whole, settings=UNDESCRIBED).status is Status.PASS
+    assert ask(None, settings=UNDESCRIBED).status is Status.FAIL
 
 
 def test_which_tables_need_it() -> None:

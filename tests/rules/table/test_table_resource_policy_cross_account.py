@@ -231,6 +231,11 @@ def test_replication_across_accounts() -> None:
     assert verdict(allow(REPLICATION, REPLICATE, confined(FRIEND))).status is Status.PASS
     assert verdict(allow(REPLICATION, REPLICATE, confined(STRANGER))).status is Status.FAIL
     assert verdict(allow(REPLICATION, REPLICATE)).status is Status.FAIL
+    by_account = {"StringEquals": {"aws:SourceAccount": [OWN, STRANGER]}}
+    found = verdict(allow(REPLICATION, REPLICATE, by_account))
+    assert (found.status, found.severity) == (Status.FAIL, Severity.MEDIUM)
+    by_account = {"StringEquals": {"aws:SourceAccount": [OWN, FRIEND]}}
+    assert verdict(allow(REPLICATION, REPLICATE, by_account)).status is Status.PASS
 
 
 def test_deleted_principals_are_noted() -> None:
