@@ -354,27 +354,26 @@ class Access:
             role = self.estate.principals.get(cluster.role or "")
             if role is None or not _same_region(cluster, table):
                 continue
+            best: Path | None = None
             for action in actions_of(verb):
-                door = find(action.name.replace("dynamodb:", "dax:"))
+                # Tagging and the like have namesakes in DAX that are about the cluster, not about its tables.
+                door = find(action.name.replace("dynamodb:", "dax:")) if action.name in DATA_ACTIONS else None
                 if door is None:
                     continue
-                step = Step(
-                    principal.arn,
-                    door.name,
-                    cluster.arn,
-                    self.estate.decide(principal, door.name, cluster.arn, guardrails=self.guardrails),
-                )
+                decision = self.estate.decide(principal, door.name, cluster.arn, guardrails=self.guardrails)
+                step = Step(principal.arn, door.name, cluster.arn, decision)
                 trace.append(step)
-                if step.decision.verdict == "denied":
+                if decision.verdict == "denied":
                     continue
-                best = max(
-                    (self._request(role, action, one, table) for one in resources_of(action, table)),
-                    key=lambda way: RANK[way.verdict],
-                )
-                way = _Way([step, *best.steps], best.extra)
-                if way.verdict != "denied":
-                    yield _path(f"dax/{cluster.arn.rpartition('/')[2]}", way)
+                for resources in resources_of(action, table):
+                    reached = self._request(role, action, resources, table)
+                    way = _Way([step, *reached.steps], reached.extra)
+                    if way.verdict != "denied" and (best is None or RANK[way.verdict] > RANK[best.verdict]):
+                        best = _path(f"dax/{cluster.arn.rpartition('/')[2]}", way)
+                if best is not None and best.verdict == "allowed":
                     break
+            if best is not None:
+                yield best
 
     def _through_roles(self, principal: Principal, verb: str, table: Table, trace: list[Step]) -> Iterator[Path]:
         """Yield paths through roles that the principal may assume, one hop away."""
@@ -413,6 +412,9 @@ class Access:
         if trust.unreadable is not None or _covers(principal, "sts:assumerole"):
             return True
         values = {value for statement in trust.statements for _, value in statement.principals or ()}
+        sessions = f":assumed-role/{principal.name}/"
+        if principal.kind == "role" and any(sessions in value for value in values):
+            return True
         return principal.arn in values or "*" in values or any(one.not_principal for one in trust.statements)
 
     def assume(self, principal: Principal, role: Principal) -> Decision:

@@ -15,7 +15,7 @@ from auditor.access.actions import Action, actions, find, targets
 from auditor.access.answers import actions_of
 from auditor.access.conditions import possible
 from auditor.access.digests import BIT, Reader
-from auditor.access.estate import DATA_ACTIONS, Estate, Principal
+from auditor.access.estate import DATA_ACTIONS, Estate, Principal, Table
 from auditor.access.extents import Extent
 from auditor.access.formula import Formula, refine
 from auditor.access.places import Keys, NoResource, OfTables, Place, resources
@@ -131,8 +131,10 @@ class Bulk:
                 for kind in way or (f"* of {principal.account}",):
                     key = (task.alike, kind)
                     if key not in done:
-                        place = self._of_kind(kind)
-                        done[key] = self._to_tables(place, requester.decide(place, task.action))
+                        done[key] = _any(
+                            self._to_tables(place, requester.decide(place, task.action))
+                            for place in map(self._of_kind, self._layers(kind))
+                        )
                     parts.append(done[key])
                 ways.append(parts[0] if len(parts) == 1 else _every(parts))
             pred = ways[0] if len(ways) == 1 else _any(ways)
@@ -157,6 +159,23 @@ class Bulk:
             )
         return self._plans[cuts]
 
+    def _layers(self, kind: str) -> Iterable[str]:
+        """Return the kinds to decide for one: a global table's ARN is shared by its tables in several regions.
+
+        Their tags may differ, so each layer has every ARN at most once.
+        """
+        if kind != "global-table":
+            return (kind,)
+        return [f"{kind} {number}" for number in range(max(map(len, self._global_tables.values()), default=0))]
+
+    @cached_property
+    def _global_tables(self) -> dict[str, list[Table]]:
+        found: dict[str, list[Table]] = {}
+        for table in self._estate.tables.values():
+            for arn in resources("global-table", table):
+                found.setdefault(arn, []).append(table)
+        return found
+
     def _of_kind(self, kind: str) -> Place:
         """Return the resources of a kind: indexes, streams, backups, … of all tables."""
         if kind not in self._places:
@@ -167,7 +186,11 @@ class Bulk:
         held = self._estate.tables
         if kind.startswith("*"):
             return NoResource(self._space, held, kind.removeprefix("* of "))
-        owners = {arn: table for table in held.values() for arn in resources(kind, table)}
+        family, _, layer = kind.partition(" ")
+        owners = {arn: table for table in held.values() for arn in resources(family, table)}
+        if layer:
+            number = int(layer)
+            owners = {arn: tables[number] for arn, tables in self._global_tables.items() if number < len(tables)}
         place = OfTables(kind, self._space, owners)
         place.enter(self._reader, {arn: table.policy_of(arn) for arn, table in owners.items()})
         return place

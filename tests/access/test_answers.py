@@ -126,6 +126,23 @@ def test_dax_lets_in_whoever_may_use_the_cluster_whatever_the_tables_policies_sa
     assert ask(engine, reader, "write").verdict == "denied"
 
 
+def test_the_best_way_through_a_cluster_counts_and_only_for_items() -> None:
+    mfa = {"Bool": {"aws:MultiFactorAuthPresent": "true"}}
+    reader = user("ann", allow("dax:Scan", CACHE, Condition=mfa), allow(["dax:GetItem", "dax:TagResource"], CACHE))
+    service = role("dax", allow("dynamodb:*"), trusted=trust({"Service": "dax.amazonaws.com"}))
+    engine = access(reader, service, clusters=(Cluster(CACHE, service.arn),))
+    assert ask(engine, reader).verdict == "allowed"
+    assert ask(engine, reader, "dynamodb:TagResource").verdict == "denied"
+
+
+def test_a_role_whose_session_is_trusted_by_name_may_assume() -> None:
+    app = role("app")
+    session = f"arn:aws:sts::{OWN}:assumed-role/app/job"
+    reader = role("reader", allow("dynamodb:Query", ORDERS), trusted=trust({"AWS": session}))
+    answer = ask(access(app, reader), app)
+    assert (answer.verdict, answer.conditions) == ("conditional", "if the role session is named job")
+
+
 def test_a_cluster_of_another_region_reaches_no_table_here() -> None:
     elsewhere = CACHE.replace("eu-west-1", "us-east-1")
     reader = user("ann", allow("dax:*"))

@@ -290,6 +290,27 @@ def test_keys_and_one_hop_through_roles_are_decided_alike(verb: str) -> None:
             assert found == verdict, (arn, table)
 
 
+def test_tables_of_one_name_in_two_regions_share_their_global_tables_arn() -> None:
+    policy = Named("p", json.dumps({"Version": "2012-10-17", "Statement": [
+        {"Effect": "Allow", "Action": "dynamodb:*GlobalTable*", "Resource": "*"},
+        {"Effect": "Deny", "Action": "dynamodb:UpdateGlobalTable", "Resource": "*",
+         "Condition": {"StringEquals": {"aws:ResourceTag/team": "checkout"}}},
+    ]}))  # fmt: skip
+    admin = Principal(f"arn:aws:iam::{ONE}:role/a", "role", (policy,))
+    tables = {
+        arn: Table(arn, tags={"team": team})
+        for region, team in (("eu-west-1", "checkout"), ("us-east-1", "billing"))
+        for arn in [f"arn:aws:dynamodb:{region}:{ONE}:table/orders"]
+    }
+    estate = Estate({ONE: Account(ONE, None, scps=(), rcps=())}, {admin.arn: admin}, tables, abac=True)
+    bulk = Bulk(estate)
+    for action in ("dynamodb:UpdateGlobalTable", "dynamodb:DescribeGlobalTable", "dynamodb:CreateGlobalTable"):
+        sure, maybe = bulk.direct(admin.arn, action)
+        for number, table in enumerate(bulk.tables):
+            expected = scalar(estate, admin, action, tables[table])
+            assert (bool(sure >> number & 1), bool(maybe >> number & 1)) == expected, (action, table)
+
+
 @pytest.mark.parametrize(
     "text",
     [

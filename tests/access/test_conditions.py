@@ -588,3 +588,9 @@ def test_variables_and_wildcards_of_the_request_are_text() -> None:
     context = {USERNAME: "orders"}
     for name in ("${aws:username}", "*", "order?"):
         assert outcome_of(resource=f"{TABLES}/{name}", identity=[allow(resource=TABLE)], context=context) == IMPLICIT
+
+
+def test_a_network_that_cannot_be_read_holds_no_address() -> None:
+    wanted = when("IpAddress", IP, ["300.0.0.0/8", "anywhere"])
+    assert outcome_of(identity=[allow(condition=wanted)], unknown=[IP]) == IMPLICIT
+    assert outcome_of(identity=[allow(), deny(condition=wanted)], unknown=[IP]) == ALLOWED

@@ -7,7 +7,7 @@ import pytest
 from auditor import Severity, Status, Verdict
 from auditor.config import Config
 from auditor.facts import DaxSettings, Gap, Holdings, Identities, Reason
-from auditor.resources import DaxCluster
+from auditor.resources import Account, DaxCluster, Region
 from tests.holdings import World, allow, deny, document, trust
 from tests.rules import load
 
@@ -204,7 +204,7 @@ def test_an_unreadable_resource_policy_leaves_a_bypass_open() -> None:
     case.table = case.world.table("orders", policy=Gap(Reason.ACCESS_DENIED, "No.", "dynamodb:GetResourcePolicy"))
     case.world.user("alice", allow("dax:*"))
     verdict = case.say()
-    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "undecidable")
+    assert (verdict.status, verdict.missing_permission) == (Status.UNKNOWN, "dynamodb:GetResourcePolicy")
     assert "user/alice" in verdict.message
 
 
@@ -239,10 +239,15 @@ def test_a_role_of_several_clusters_has_one_finding() -> None:
     assert judge(case.cluster, known, both, identities, holdings, Config()).status is Status.PASS
 
 
-def test_a_bypass_that_hangs_on_a_policy_which_cannot_be_read_names_the_permission() -> None:
+@pytest.mark.parametrize("number", ["000011112222", "999988887777"])
+def test_a_cluster_of_another_account_leaves_the_finding_to_those_of_the_roles_own(number: str) -> None:
     case = Case()
-    case.world.tables.clear()
-    case.world.table("orders", policy=Gap(Reason.ACCESS_DENIED, "Not allowed.", "dynamodb:GetResourcePolicy"))
-    case.world.role("reader", allow("dax:GetItem", case.cluster.arn))
-    verdict = case.say()
-    assert (verdict.status, verdict.missing_permission) == (Status.UNKNOWN, "dynamodb:GetResourcePolicy")
+    known = DaxSettings("available", role_arn=case.role.arn)
+    elsewhere = DaxCluster(Region(Account(number), "eu-west-1"), "remote")
+    identities, holdings = case.world.facts()
+    clusters: dict[DaxCluster, DaxSettings | Gap] = {elsewhere: known, case.cluster: known}
+    assert judge(elsewhere, known, clusters, identities, holdings, Config()) is None
+    verdict = judge(case.cluster, known, clusters, identities, holdings, Config())
+    assert (verdict.status, verdict.evidence["clusters"]) == (Status.PASS, ["orders-cache"])
+    alone = judge(elsewhere, known, {elsewhere: known}, identities, holdings, Config())
+    assert (alone.status, alone.about) == (Status.UNKNOWN, case.role)
