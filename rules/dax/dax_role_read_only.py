@@ -85,8 +85,9 @@ def dax_role_read_only(
     The role is evaluated on every table, and on one that does not exist, for all actions that write or destroy data or
     change permissions. Any of them fails. Applications that write through DAX need a role that writes: with all of the
     role's clusters declared in `dax_write_through_clusters` item writes fail as low, to have them on record; anything
-    beyond stays as it is. The finding is about the role, once for all its clusters. A role of another account, or
-    policies that cannot be read, leave the answer unknown; a role that was deleted grants nothing and is not judged.
+    beyond stays as it is. The finding is about the role, once for all its clusters. A role of another account (unless
+    a cluster of that account has it, too, and is judged) or policies that cannot be read leave the answer unknown; a
+    role that was deleted grants nothing and is not judged.
     If a service or resource control policy blocks everything that was granted, the failure is one level milder.
     """
     arn = settings.role_arn

@@ -87,8 +87,9 @@ def dax_role_scope(
     Principals that were deleted count as nobody. `admin_roles`, service-linked roles and whoever audits are left out of
     those who get past IAM. The finding is about the role, once for all its clusters. Where something else fails, what
     cannot be decided makes the failure as grave as it may turn out; otherwise it leaves the answer unknown. A role of
-    another account is unknown; one that was deleted is not judged. What a service or resource control policy blocks is
-    one level milder; the trust policy is not subject to this.
+    another account is unknown unless a cluster of that account has it, too, and is judged; one that was deleted is not
+    judged. What a service or resource control policy blocks is one level milder; the trust policy is not subject to
+    this.
     """
     arn = settings.role_arn
     if not arn:
@@ -317,5 +318,6 @@ def _past(
         text = f"Whether {name} may do through DAX what {name} may not do with {opened} cannot be decided."
         place = next(one for one in holdings.search.places if one.arn == opened)
         cause = place.causes.get("policy") if place.hidden else None
-        judged.doubts.append((Severity.MEDIUM, cause if isinstance(cause, Gap) else text))
+        doubt = Gap(cause.reason, f"{text} {cause.detail}", cause.action) if isinstance(cause, Gap) else text
+        judged.doubts.append((Severity.MEDIUM, doubt))
     return None

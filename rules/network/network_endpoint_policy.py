@@ -1,5 +1,5 @@
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from itertools import product
 from typing import Any
 
@@ -204,30 +204,38 @@ def _probes(resource: VpcEndpoint, endpoint: Endpoint, own: str | Gap | None) ->
                 )
 
 
+def _unlike(marks: Iterable[tuple[str, object]]) -> list[str]:
+    """Return one of all names that have the same mark."""
+    found: dict[object, str] = {}
+    for name, mark in marks:
+        found.setdefault(mark, name)
+    return list(found.values())
+
+
 def _named(policy: Policy, partition: str) -> list[str]:
-    """Return the ARNs of the roles, users and accounts that a policy names."""
-    values = [
-        value
-        for statement in policy.statements
-        if statement.allow and not statement.not_principal
-        for kind, value in statement.principals or ()
-        if kind == "AWS"
-    ]
-    arns = [f"arn:{partition}:iam::{one}:root" if ACCOUNT.fullmatch(one) else one for one in values]
-    kinds = ("role/", "user/", "assumed-role/", "root")
-    return list(dict.fromkeys(one for one in arns if arn_segments(one)[5].startswith(kinds)))
+    """Return the ARNs of the roles, users and accounts that a policy names; of those named together one."""
+    held: dict[str, list[int]] = {}
+    for statement in policy.statements:
+        for kind, value in statement.principals or ():
+            arn = f"arn:{partition}:iam::{value}:root" if ACCOUNT.fullmatch(value) else value
+            if kind == "AWS" and arn_segments(arn)[5].startswith(("role/", "user/", "assumed-role/", "root")):
+                held.setdefault(arn, []).append(statement.index)
+    return _unlike((arn, (arn_segments(arn)[4], *indexes)) for arn, indexes in held.items())
 
 
 def _actions(endpoint: Endpoint, policy: Policy) -> list[str]:
-    """Return the actions that are asked about: one at least, and those that some statement allows."""
+    """Return the actions that are asked about; of those that the same statements speak of one."""
     asked = STREAM_READS if _is_for_streams(endpoint) else WRITES
-    granting = [one for one in policy.statements if one.allow]
-    return [one for one in asked if any(held.covers(one.lower()) for held in granting)] or [asked[0]]
+    return _unlike(
+        (one, tuple(statement.index for statement in policy.statements if statement.covers(one.lower())))
+        for one in asked
+    )
 
 
 def _tables(policy: Policy) -> list[str]:
     """Return names of tables: one that no policy names, and such as the policy's resources let anybody have."""
-    found = {"ddbaudit-probe": None}
+    paths: list[tuple[int, str]] = []
+    names = ["ddbaudit-probe"]
     for statement in policy.statements:
         for text in statement.resources or ():
             _, _, service, _, owner, path = arn_segments(text)
@@ -235,8 +243,9 @@ def _tables(policy: Policy) -> list[str]:
             name = rest.partition("/")[0]
             anybodys = glob(service).matches("dynamodb") and glob(owner).matches(FOREIGN_ACCOUNT)
             if kind == "table" and name and "$" not in text and anybodys:
-                found[name.replace("*", "x").replace("?", "x")] = None
-    return list(found)
+                paths.append((statement.index, name))
+                names.append(name.replace("*", "x").replace("?", "x"))
+    return _unlike((name, tuple({index: None for index, held in paths if glob(held).matches(name)})) for name in names)
 
 
 def _is_for_streams(endpoint: Endpoint) -> bool:

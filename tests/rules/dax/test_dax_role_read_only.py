@@ -7,7 +7,7 @@ import pytest
 from auditor import Severity, Status, Verdict
 from auditor.config import Config
 from auditor.facts import DaxSettings, Gap, Holdings, Reason
-from auditor.resources import DaxCluster, Role
+from auditor.resources import Account, DaxCluster, Region, Role
 from tests.holdings import World, allow, deny, trust
 from tests.rules import load
 
@@ -79,6 +79,18 @@ def test_a_role_of_several_clusters_has_one_finding() -> None:
     verdict = judge(first, known, both, held, dax_write_through_clusters=("a",))
     assert (verdict.severity, verdict.evidence["clusters"]) == (Severity.MEDIUM, ["a", "b"])
     assert judge(first, known, both, held, dax_write_through_clusters=("a", "b")).severity is Severity.LOW
+
+
+@pytest.mark.parametrize("number", ["000011112222", "999988887777"])
+def test_a_cluster_of_another_account_leaves_the_finding_to_those_of_the_roles_own(number: str) -> None:
+    world = World()
+    role = world.role("dax", allow(READS, world.table("orders").arn), trust=DAX)
+    own, known = world.cluster("a"), DaxSettings("available", role_arn=role.arn)
+    elsewhere = DaxCluster(Region(Account(number), "eu-west-1"), "remote")
+    held = world.facts()[1]
+    both: dict[DaxCluster, DaxSettings | Gap] = {elsewhere: known, own: known}
+    assert judge(elsewhere, known, both, held) is None
+    assert judge(own, known, both, held).status is Status.PASS
 
 
 def test_a_boundary_or_a_denial_can_make_it_read_only() -> None:
