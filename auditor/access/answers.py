@@ -15,6 +15,7 @@ from typing import Any
 from auditor.access.actions import Action, find, of_verb, targets, verbs
 from auditor.access.estate import DATA_ACTIONS, Cluster, Estate, Key, Pool, Principal, Table
 from auditor.access.evaluate import Decision, Hit, Policies, Request, evaluate
+from auditor.access.formula import atoms
 from auditor.access.policy import Named, Policy, read
 
 #: Allows everything: what is assumed of principals whose own policies are another account's business.
@@ -254,7 +255,7 @@ class Access:
             tuple(paths),
             () if best else _blockers(trace),
             tuple(dict.fromkeys([*self._assumptions(principal, table), *self._abac(principal, verb, table, best)])),
-            tuple(self._notes(principal, verb, table, best, trace)),
+            (*self._endpoints(principal, table, best), *self._notes(principal, verb, table, best, trace)),
             tuple(trace),
         )
 
@@ -579,6 +580,36 @@ class Access:
         account = self.estate.account(principal.account)
         documents += [one for level in account.scps or () for one in level]
         return any(_mentions(document, "aws:resourcetag/") for document in documents if document is not None)
+
+    def _endpoints(self, principal: Principal, table: Table, best: Path | None) -> Iterator[str]:
+        """Say where the way through a VPC endpoint makes a difference: its policy limits what passes through it."""
+        if best is None or self.estate.endpoints is None or best.via not in ("direct", "resource-policy"):
+            return
+        first = best.steps[0]
+        for endpoint in self.estate.endpoints:
+            if (endpoint.account, endpoint.region) != (principal.account, table.region):
+                continue
+            context = {"aws:SourceVpce": endpoint.id, "aws:SourceVpc": endpoint.vpc, "aws:ViaAWSService": "false"}
+            request = self.estate.request(principal, first.action, first.resource, table=table, context=context)
+            policy = table.policy_of(first.resource)
+            policies = self.estate.policies(principal, first.resource, policy, guardrails=self.guardrails)
+            through = evaluate(request, replace(policies, endpoint=endpoint.policy))
+            if through.verdict == best.verdict == "allowed":
+                continue
+            why = f" ({through.conditions})" if through.conditions else ""
+            by = " by its endpoint policy" if "endpoint" in through.blocked_by else ""
+            yield f"through {endpoint.id}: {through.verdict}{by}{why}"
+        known = {endpoint.id for endpoint in self.estate.endpoints}
+        named = {
+            value
+            for step in best.steps
+            for atom in atoms(step.decision.formula)
+            if atom.key == "aws:sourcevpce"
+            for value in atom.values
+        }
+        for value in sorted(named - known):
+            if value.startswith("vpce-") and "*" not in value:
+                yield f"{value} is no endpoint of an audited account"
 
     def _notes(
         self, principal: Principal, verb: str, table: Table, best: Path | None, trace: list[Step]

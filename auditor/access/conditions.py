@@ -18,7 +18,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from decimal import Decimal
+from fractions import Fraction
 from functools import lru_cache
+from itertools import pairwise
 
 from auditor.access.actions import multivalued
 from auditor.access.formula import Answers, Atom, Formula, every, negate, some
@@ -138,7 +140,7 @@ def _same_truth(held: str, wanted: str) -> bool:
     return held.lower() == wanted.lower() and held.lower() in ("true", "false")
 
 
-_ORDERS: dict[str, Callable[[Decimal, Decimal], bool]] = {
+_ORDERS: dict[str, Callable[[Decimal | Fraction, Decimal | Fraction], bool]] = {
     "Equals": lambda left, right: left == right,
     "LessThan": lambda left, right: left < right,
     "LessThanEquals": lambda left, right: left <= right,
@@ -243,7 +245,9 @@ def _one(condition: Condition, context: Context, resolve: Resolve | None) -> For
         return absent if operator.negated or operator.if_exists else False
     matched = _matches(operator.comparison, "", condition, context, resolve)
     if operator.negated:
-        matched = every([negate(matched), negate(_unreadable(operator.comparison, condition, context))])
+        readable = negate(_unreadable(operator.comparison, condition, context))
+        # Without the key nothing is compared, so that what cannot be read does not matter.
+        matched = every([negate(matched), some([absent, readable])])
     return some([absent, matched]) if operator.if_exists else matched
 
 
@@ -365,11 +369,13 @@ def _possible_key(pairs: list[tuple[Atom, bool]]) -> bool:
     single = [(atom, answer) for atom, answer in plain if not atom.quantifier]
     candidates: set[str] | None = None
     for atom, answer in single:
-        if answer and atom.test in _CONSTANT:
+        if answer and (atom.test in _CONSTANT or (atom.test == "StringLike" and _plain(atom.values))):
             candidates = set(atom.values) if candidates is None else candidates & set(atom.values)
     if candidates is not None and not any(
         all(_satisfies(atom, one) is answer for atom, answer in single) for one in candidates
     ):
+        return False
+    if not all(_possible_order(family, read, single) for family, read in (("Numeric", _number), ("Date", _moment))):
         return False
     if absent is False:
         denied = {value for atom, answer in single if atom.test == "Bool" and not answer for value in atom.values}
@@ -381,6 +387,36 @@ def _possible_key(pairs: list[tuple[Atom, bool]]) -> bool:
                 if any(one == mirror and not held for one, held in plain):
                     return False
     return _respects_subsets(plain)
+
+
+#: Comparisons of one key by size that are checked against each other; more take too long.
+ORDERED = 24
+
+
+def _possible_order(family: str, read: Callable[[str], Decimal | None], single: list[tuple[Atom, bool]]) -> bool:
+    """Tell whether some number lies where the answers say: on a bound, between two, or beyond them."""
+    ordered = [(atom, answer) for atom, answer in single if atom.test.startswith(family)]
+    if not 2 <= len(ordered) <= ORDERED or not any(answer for _, answer in ordered):
+        return True
+    tests = [
+        (
+            _ORDERS[atom.test.removeprefix(family)],
+            [Fraction(bound) for one in atom.values if (bound := read(one)) is not None],
+            answer,
+        )
+        for atom, answer in ordered
+    ]
+    bounds = sorted({bound for _, held, _ in tests for bound in held})
+    between = [(low + high) / 2 for low, high in pairwise(bounds)]
+    beyond = [bounds[0] - 1, bounds[-1] + 1] if bounds else []
+    return any(
+        all(any(order(value, bound) for bound in held) is answer for order, held, answer in tests)
+        for value in (*bounds, *between, *beyond)
+    )
+
+
+def _plain(values: Iterable[str]) -> bool:
+    return not any("*" in value or "?" in value for value in values)
 
 
 def _respects_subsets(plain: list[tuple[Atom, bool]]) -> bool:

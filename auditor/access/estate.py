@@ -204,6 +204,25 @@ class Pool:
 
 
 @dataclass(frozen=True)
+class Endpoint:
+    """A VPC endpoint of DynamoDB.
+
+    Attributes:
+        id: Its id.
+        vpc: Its VPC's id.
+        account: Its account's number.
+        region: Its region.
+        policy: The endpoint policy; None: full access.
+    """
+
+    id: str
+    vpc: str
+    account: str
+    region: str
+    policy: Any = None
+
+
+@dataclass(frozen=True)
 class Account:
     """What limits an account.
 
@@ -237,6 +256,7 @@ class Estate:
         abac: DynamoDB evaluates tags of tables (attribute-based access control); None: not known, assumed on.
         now: The time for ``aws:CurrentTime``; None: not known.
         assumptions: What was assumed of the whole because it could not be read.
+        endpoints: VPC endpoints of DynamoDB; None: not known.
     """
 
     accounts: Mapping[str, Account] = field(default_factory=dict)
@@ -247,6 +267,7 @@ class Estate:
     abac: bool | None = None
     now: datetime | None = None
     assumptions: tuple[str, ...] = ()
+    endpoints: tuple[Endpoint, ...] | None = None
 
     def account(self, number: str) -> Account:
         """Return what is known of an account; of one outside the estate, nothing is."""

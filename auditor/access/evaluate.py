@@ -351,7 +351,9 @@ class _Evaluation:
         if final is False:
             free = self._grant(identity, True, True, resource)
             blocked = [] if free is False else _blocking(factors, grant)
-            explicit = deny is True or (deny is not False and refine(every([grant, allows]), possible) is not False)
+            explicit = refine(deny, possible) is True or (
+                deny is not False and refine(every([grant, allows]), possible) is not False
+            )
             result = "ExplicitlyDenied" if explicit else "ImplicitlyDenied"
             return Decision(result, "denied", blocked, "", self.hits, False, self._lints())
         verdict = "allowed" if final is True else "conditional"

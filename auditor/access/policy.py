@@ -275,7 +275,7 @@ def _lints(statement: Statement) -> Iterator[str]:
     for action in statement.actions:
         if action.text in DEAD_ACTIONS:
             yield f"{where} names {action.text}, which is no IAM action and matches nothing"
-        elif action.text != "*" and ":" not in action.text:
+        elif "*" not in action.text and ":" not in action.text:
             yield f"{where} names the action {action.text!r}, which has no service prefix and matches nothing"
     for resource in statement.resources or ():
         if resource.count(":") < 5 and resource != "*":

@@ -30,6 +30,7 @@ from auditor.facts import (
     TableNames,
     TableSettings,
     Tags,
+    VpcEndpoints,
 )
 from auditor.facts.base import Signature, read_signature
 from auditor.resources import Account, DaxCluster, IdentityPool, Key, Region, Resource, Stream, Table
@@ -202,6 +203,19 @@ def pools(
         )
 
 
+def endpoints(found: Mapping[Region, VpcEndpoints | Gap]) -> tuple[engine.Endpoint, ...] | None:
+    """Return the available endpoints of DynamoDB; None when those of a region are not known."""
+    held: list[engine.Endpoint] = []
+    for region, listing in found.items():
+        if isinstance(listing, Gap):
+            return None
+        for one in listing.endpoints:
+            if one.resource is not None and one.state == "available" and not one.service.endswith("-streams"):
+                policy = None if one.policy is None else Named(f"endpoint policy of {one.id}", one.policy)
+                held.append(engine.Endpoint(one.id, one.vpc_id, region.account.id, region.name, policy))
+    return tuple(held)
+
+
 def unseen_pools(
     roles: Mapping[IdentityPool, IdentityPoolRoles | Gap], names: Mapping[Region, IdentityPools | Gap]
 ) -> Iterator[str]:
@@ -246,6 +260,7 @@ def _whole(
     pool_names: Mapping[Region, IdentityPools | Gap],
     pool_settings: Mapping[IdentityPool, IdentityPoolSettings | Gap],
     pool_roles: Mapping[IdentityPool, IdentityPoolRoles | Gap],
+    vpc_endpoints: Mapping[Region, VpcEndpoints | Gap],
 ) -> Asked:
     """Return what there is across all accounts, without their principals."""
     del account
@@ -256,6 +271,7 @@ def _whole(
             tables={one.arn: one for one in parts},
             clusters=tuple(clusters(dax)),
             pools=tuple(pools(pool_settings, pool_roles)),
+            endpoints=endpoints(vpc_endpoints),
         ),
         tuple(_unlisted("tables", table_names, "not all of them are known")),
         tuple(unseen_pools(pool_roles, pool_names)),
@@ -325,5 +341,6 @@ def asked(resolver: Any, config: Config) -> Asked:
         None if config.abac_enabled == "unknown" else config.abac_enabled,
         now,
         tuple(f"users and roles of {_accounts(ids)} {why}: none of them is listed" for why, ids in nameless.items()),
+        whole.estate.endpoints,
     )
     return Asked(estate, whole.unlisted, whole.outsiders)

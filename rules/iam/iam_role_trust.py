@@ -111,8 +111,8 @@ def iam_role_trust(
     asked for; any workflow of a provider that all the world shares (GitHub, GitLab, HCP Terraform, Buildkite, Vercel)
     where `sub` or the owner is not fixed: `*`, `repo:*` and `repo:acme*` are not. High: an account or organisation that
     is not trusted, or a wildcard that only an external id or a source address limits. Medium: an untrusted account that
-    must send an external id. Where membership in the organisation cannot be read, and where nobody can decide a
-    condition, the answer is unknown.
+    must send an external id; that it must come from some address makes it no milder. Where membership in the
+    organisation cannot be read, and where nobody can decide a condition, the answer is unknown.
 
     Services may be trusted, and SAML providers, IAM Identity Center's included. For a trusted account's `root` its
     administrators decide who it is: that is noted. Roles without such grants are not applicable; service-linked roles
@@ -149,7 +149,9 @@ def iam_role_trust(
         elif reached.verdict == "allowed":
             failures.append((stranger.severity, stranger, reached))
         elif reached.lucky:
-            failures.append((stranger.severity.moved(-1), stranger, reached))
+            # An external id is what AWS advises for other accounts; an address is no secret between two accounts.
+            known = stranger.outsider.account and "sts:externalid" not in reached.open
+            failures.append((stranger.severity if known else stranger.severity.moved(-1), stranger, reached))
         else:
             who = stranger.label or "anybody"
             text = f"Whether {who} can assume the role cannot be decided: {reached.conditions}."

@@ -8,7 +8,7 @@ import pytest
 
 from auditor.access import Named, Unreadable
 from auditor.access.answers import Access, Answer, actions_of, outside_principal
-from auditor.access.estate import Account, Cluster, Estate, Key, Pool, Principal, Table
+from auditor.access.estate import Account, Cluster, Endpoint, Estate, Key, Pool, Principal, Table
 
 OWN, OTHER = "111122223333", "444455556666"
 ORDERS = f"arn:aws:dynamodb:eu-west-1:{OWN}:table/orders"
@@ -278,6 +278,23 @@ def test_a_managed_key_serves_its_own_account_only() -> None:
     assert "public: any AWS principal" not in [one.principal for one in access(table=table).who_can("read", table)]
     owned = Table(ORDERS, policy=everybody)
     assert "public: any AWS principal" in [one.principal for one in access(table=owned).who_can("read", owned)]
+
+
+def test_an_endpoint_policy_limits_what_passes_through_it() -> None:
+    api = role("api", allow("dynamodb:GetItem"))
+    closed = Endpoint("vpce-1", "vpc-1", OWN, "eu-west-1", document(allow("dynamodb:*", "*", Principal={"AWS": OTHER})))
+    usual = Endpoint("vpce-2", "vpc-2", OWN, "eu-west-1", None)
+    elsewhere = Endpoint("vpce-3", "vpc-3", OWN, "us-east-1", document())
+    answer = ask(access(api, endpoints=(closed, usual, elsewhere)), api)
+    assert answer.verdict == "allowed"
+    assert answer.notes == ("through vpce-1: denied by its endpoint policy",)
+
+
+def test_a_condition_on_an_endpoint_that_is_gone_is_told() -> None:
+    condition = {"StringEquals": {"aws:SourceVpce": "vpce-gone"}}
+    api = role("api", allow("dynamodb:GetItem", Condition=condition))
+    assert "vpce-gone is no endpoint of an audited account" in ask(access(api, endpoints=()), api).notes
+    assert ask(access(api), api).notes == ()
 
 
 def test_deletion_protection_must_go_first() -> None:

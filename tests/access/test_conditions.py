@@ -594,3 +594,43 @@ def test_a_network_that_cannot_be_read_holds_no_address() -> None:
     wanted = when("IpAddress", IP, ["300.0.0.0/8", "anywhere"])
     assert outcome_of(identity=[allow(condition=wanted)], unknown=[IP]) == IMPLICIT
     assert outcome_of(identity=[allow(), deny(condition=wanted)], unknown=[IP]) == ALLOWED
+
+
+@pytest.mark.parametrize("operator", ["NumericNotEquals", "DateNotEquals"])
+def test_a_number_or_date_that_cannot_be_read_does_not_matter_without_the_key(operator: str) -> None:
+    document = deny(condition=when(operator, AGE, "soon"))
+    assert outcome_of(identity=[FULL, document]) == EXPLICIT
+    assert outcome_of(identity=[FULL, document], context={AGE: "10"}) == ALLOWED
+    assert outcome_of(identity=[FULL, document], unknown=[AGE]) == CONDITIONAL
+
+
+def test_like_without_wildcards_is_equal() -> None:
+    both = {"StringLike": {TEAM: ["red", "blue"]}, "StringNotEquals": {TEAM: ["blue", "red", "green"]}}
+    assert outcome_of(identity=[allow(condition=both)], unknown=[TEAM]) == IMPLICIT
+    both["StringLike"] = {TEAM: ["red", "b*"]}
+    assert outcome_of(identity=[allow(condition=both)], unknown=[TEAM]) == CONDITIONAL
+
+
+def test_denials_that_together_always_apply_are_explicit() -> None:
+    documents = [deny(condition=when("Null", TEAM, one)) for one in ("true", "false")]
+    assert outcome_of(identity=documents, unknown=[TEAM]) == EXPLICIT
+    assert outcome_of(identity=documents[:1], unknown=[TEAM]) == IMPLICIT
+
+
+ORDERS: dict[str, tuple[tuple[str, str], tuple[str, str], str]] = {
+    "the denial reaches further": (("NumericLessThan", "100"), ("NumericLessThan", "200"), EXPLICIT),
+    "the denial ends earlier": (("NumericLessThan", "200"), ("NumericLessThan", "100"), CONDITIONAL),
+    "the denial leaves the bound": (("NumericLessThanEquals", "100"), ("NumericLessThan", "100.0"), CONDITIONAL),
+    "the denial has the bound": (("NumericEquals", "100"), ("NumericGreaterThanEquals", "1e2"), EXPLICIT),
+    "nothing in between": (("NumericGreaterThan", "7"), ("NumericGreaterThanEquals", "7"), EXPLICIT),
+    "a fraction in between": (("NumericGreaterThan", "7"), ("NumericGreaterThanEquals", "8"), CONDITIONAL),
+    "the other way round": (("NumericLessThan", "7"), ("NumericGreaterThan", "8"), CONDITIONAL),
+    "dates": (("DateGreaterThan", "2026-01-01"), ("DateGreaterThan", "2025-06-01T00:00:00Z"), EXPLICIT),
+    "dates, one in seconds": (("DateEquals", "1735689600"), ("DateLessThanEquals", "2025-01-01T00:00:00Z"), EXPLICIT),
+}
+
+
+@pytest.mark.parametrize(("allowed", "denied", "expected"), list(ORDERS.values()), ids=list(ORDERS))
+def test_orders_that_rule_each_other_out(allowed: tuple[str, str], denied: tuple[str, str], expected: str) -> None:
+    documents = [allow(condition=when(allowed[0], AGE, allowed[1])), deny(condition=when(denied[0], AGE, denied[1]))]
+    assert outcome_of(identity=documents, unknown=[AGE]) == expected

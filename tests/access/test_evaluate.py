@@ -1484,3 +1484,10 @@ def test_conditions_that_cannot_hold_are_pointed_out() -> None:
     assert "StringMatches" in lints
     right = {"ForAllValues:StringEquals": {"dynamodb:LeadingKeys": "ana"}, "Null": {"dynamodb:LeadingKeys": "false"}}
     assert judge(identity=[allow(condition=right)]).lints == []
+
+
+def test_what_is_said_to_match_nothing_matches_nothing() -> None:
+    for action in ("GetItem", "dynamodb*", "dynamodb:TransactWriteItems"):
+        decision = judge(identity=[allow(action)])
+        assert any("matches nothing" in text for text in decision.lints) <= (decision.verdict == "denied")
+    assert judge(identity=[allow("GetItem")]).lints

@@ -115,6 +115,8 @@ def test_anybody() -> None:
         (STRANGER, None, HIGH),
         (f"arn:aws:iam::{STRANGER}:role/partner", None, HIGH),
         (f"arn:aws:iam::{STRANGER}:root", EXTERNAL, MEDIUM),
+        (f"arn:aws:iam::{STRANGER}:root", {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, HIGH),
+        (f"arn:aws:iam::{STRANGER}:root", EXTERNAL | {"IpAddress": {"aws:SourceIp": "203.0.113.0/24"}}, MEDIUM),
         (f"arn:aws:iam::{STRANGER}:root", {"StringEquals": {"aws:PrincipalOrgID": ORG}}, PASS),
         (f"arn:aws:iam::{FRIEND}:root", None, PASS),
         (f"arn:aws:iam::{MEMBER}:root", None, PASS),
