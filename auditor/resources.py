@@ -95,7 +95,7 @@ class Account(Resource):
         """Parse ``arn:aws:iam::111122223333:root``."""
         partition, service, _, account, rest = _split(arn)
         if (service, rest) != ("iam", "root"):
-            raise ValueError(f"{arn!r} is the ARN of no account")
+            raise ValueError(f"not an account: {arn!r}")
         return cls(account, partition)
 
 
@@ -129,7 +129,7 @@ class Region(Resource):
         """Parse ``arn:aws:dynamodb:eu-west-1:111122223333:*``."""
         partition, service, region, account, rest = _split(arn)
         if (service, rest) != ("dynamodb", "*"):
-            raise ValueError(f"{arn!r} is the ARN of no region")
+            raise ValueError(f"not a region: {arn!r}")
         return cls(Account(account, partition), region)
 
 
@@ -170,7 +170,7 @@ class RegionalResource(Resource):
         partition, service, region, account, rest = _split(arn)
         path, slash, name = rest.partition("/")
         if service != cls.service or path != cls.path or not slash or not name:
-            raise ValueError(f"{arn!r} is the ARN of no {cls.noun}")
+            raise ValueError(f"not a resource of the kind {cls.noun}: {arn!r}")
         return cls(Region(Account(account, partition), region), name)
 
 
@@ -285,7 +285,7 @@ class Stream(Resource):
         """Parse the ARN of a stream."""
         table, slash, name = arn.partition("/stream/")
         if not slash or not name:
-            raise ValueError(f"{arn!r} is the ARN of no stream")
+            raise ValueError(f"not a stream: {arn!r}")
         return cls(Table.from_arn(table), name)
 
 
@@ -329,7 +329,7 @@ class IamResource(Resource):
         partition, service, _, account, rest = _split(arn)
         prefix, slash, name = rest.partition("/")
         if (service, prefix) != ("iam", cls.prefix) or not slash or not name:
-            raise ValueError(f"{arn!r} is the ARN of no {cls.noun}")
+            raise ValueError(f"not a resource of the kind {cls.noun}: {arn!r}")
         return cls(Account(account, partition), name)
 
 

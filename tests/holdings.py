@@ -21,6 +21,7 @@ from auditor.facts import (
     Identities,
     InlinePolicy,
     ManagedPolicy,
+    Organization,
     Reason,
     ResourcePolicy,
     RoleInfo,
@@ -161,7 +162,8 @@ class World:
         access = account_access(
             self.account,
             identities,
-            NO_ORGANIZATION,
+            # Whose SCPs are known, its organisation is: DescribeOrganization is open to every member.
+            NO_ORGANIZATION if isinstance(self.scps, Gap) else Organization("o-shop", "ALL", "999999999999"),
             self.scps,
             NO_ORGANIZATION,
             CollectionTime(NOW, self.caller),

@@ -586,6 +586,10 @@ class Search:
         decision = self.estate.decide(who.principal, action, resource, table=table)
         if decision.verdict != "denied":
             return []
+        doubtful = self.estate.abac is None and table is not None and bool(table.tags)
+        if doubtful and self.estate.decide(who.principal, action, resource, table=table, abac=False).allowed:
+            # A guardrail that hangs on tags may do nothing.
+            return []
         named = [f"{hit.kind}: {hit.statement}" for hit in decision.denials if hit.kind in GUARDRAILS]
         return named or [kind for kind in decision.blocked_by if kind in GUARDRAILS]
 

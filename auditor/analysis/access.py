@@ -134,8 +134,9 @@ def account_limits(
     rcps: ResourceControlPolicies | Gap,
 ) -> engine.Account:
     """Return what limits an account, as far as it is known."""
-    levels = None if isinstance(scps, Gap) else scps.levels
     known = None if isinstance(organization, Gap) else organization
+    # Without it nobody knows whether this is the management account, which no guardrail binds.
+    levels = None if isinstance(scps, Gap) or known is None else scps.levels
     path = ""
     if known is not None and known.id and levels:
         path = "/".join([known.id, *(level.target for level in levels[:-1])]) + "/"
@@ -145,7 +146,7 @@ def account_limits(
         path,
         management=known is not None and known.management_account == account.id,
         scps=None if levels is None else control_levels(levels, "SCP"),
-        rcps=None if isinstance(rcps, Gap) else control_levels(rcps.levels, "RCP"),
+        rcps=None if isinstance(rcps, Gap) or known is None else control_levels(rcps.levels, "RCP"),
     )
 
 
@@ -217,7 +218,12 @@ def _place(found: TableAccess, streams: Mapping[Stream, ResourcePolicy | Gap]) -
     if found.entry.tags is None:
         causes["tags"] = next(gaps, None)
     entry = found.entry
-    if entry.stream:
+    if entry.indexes is None and entry.stream is None:
+        # Whether the table has a stream, and what the stream's own policy says, is as little known.
+        why = causes["settings"].detail if causes["settings"] is not None else "its stream is not known"
+        hidden = Named("stream's resource policy", Unreadable(why))
+        entry = replace(entry, stream=f"{entry.arn}/stream/unknown", stream_policy=hidden)
+    elif entry.stream:
         policy = streams.get(Stream.from_arn(entry.stream))
         if policy is None:
             policy = Gap(Reason.PARTIAL_DATA, "The stream's resource policy was not collected.")

@@ -36,7 +36,7 @@ def list_rules(context: click.Context, /, **_: Any) -> int:
     # A pipe gets whole titles, a terminal what fits into its lines.
     room = shutil.get_terminal_size((10_000, 24)).columns - sum(widths) - 2 * len(widths)
     for row, rule in zip(rows, chosen.values(), strict=True):
-        title = rule.title if room < 20 or len(rule.title) <= room else rule.title[: room - 1] + "…"
+        title = rule.title if room < 12 or len(rule.title) <= room else rule.title[: room - 1] + "…"
         click.echo("  ".join([*(text.ljust(width) for text, width in zip(row, widths, strict=True)), title]))
     return 0
 

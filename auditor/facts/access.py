@@ -89,6 +89,13 @@ class AccountAccess:
         decision = self.estate.decide(principal, action, resource, table=table, policy=policy, context=context)
         if decision.verdict != "denied":
             return []
+        if self.estate.abac is None and table is not None and table.tags:
+            # A guardrail that hangs on tags may do nothing.
+            off = self.estate.decide(
+                principal, action, resource, table=table, policy=policy, context=context, abac=False
+            )
+            if off.verdict != "denied":
+                return []
         named = [f"{hit.kind}: {hit.statement}" for hit in decision.denials if hit.kind in ("scp", "rcp")]
         return named or [kind for kind in decision.blocked_by if kind in ("scp", "rcp")]
 

@@ -191,7 +191,9 @@ def test_hostile_tags_stand_in_the_reports_and_do_nothing(audited: Run) -> None:
 def test_a_run_only_describes_lists_and_gets_and_only_what_is_declared(audited: Run, server: Server) -> None:
     called = {one.replace("monitoring:", "cloudwatch:").replace("tagging:", "tag:") for one in server.operations}
     assert "dynamodb:DescribeTable" in called
-    assert not [one for one in called if not re.match(r"[a-z0-9-]+:(Describe|List|Get)[A-Z]", one)]
+    # AWS makes the credential report on request and keeps it for four hours; making it changes nothing else.
+    reads = called - {"iam:GenerateCredentialReport"}
+    assert not [one for one in reads if not re.match(r"[a-z0-9-]+:(Describe|List|Get)[A-Z]", one)]
     assert called <= declared_operations()
     assert {call.region for call in server.calls} <= {"eu-west-1", "eu-central-1", "us-east-1"}
 

@@ -125,7 +125,7 @@ def test_a_document_that_is_no_json_is_kept_as_it_came(gather_facts: Gather, acc
     assert ann.inline == (InlinePolicy("broken", broken),)
 
 
-def test_a_managed_policy_without_its_default_version_is_asked_for_by_itself(gather_facts: Gather, access: Access) -> None:
+def test_a_managed_policy_without_its_default_version_is_asked_for(gather_facts: Gather, access: Access) -> None:
     version = {"VersionId": "v1", "IsDefaultVersion": False, "Document": sent(document("*"))}
     policies = [{"Arn": BOUNDARY, "PolicyName": "developers", "PolicyVersionList": [version]}]
     answer(access, DETAILS, page(Policies=policies), region=HOME)
