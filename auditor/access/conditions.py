@@ -26,6 +26,7 @@ from auditor.access.actions import multivalued
 from auditor.access.formula import Answers, Atom, Formula, every, negate, some
 from auditor.access.patterns import Filled, Open, Resolve, arn_pattern, fill, glob
 from auditor.access.policy import Condition
+from auditor.access.words import spelled
 
 
 class Keys:
@@ -240,6 +241,9 @@ def _one(condition: Condition, context: Context, resolve: Resolve | None) -> For
         return some([absent if one == "true" else negate(absent) for one in sorted(wanted)])
     if operator.quantifier:
         return _set(operator, condition, context, resolve)
+    if multivalued(key) and not context.known.get(key) and key in context.supplied:
+        # By its documents IAM does not match here; that nobody gets through on the strength of it is not proved.
+        return Atom(f"{condition.operator} holds on {spelled(key)}, which takes several values", "note")
     if multivalued(key) or len(context.known.get(key, ())) > 1:
         # A comparison of one value with a key of several matches nothing; only a missing key satisfies some forms.
         return absent if operator.negated or operator.if_exists else False

@@ -353,3 +353,11 @@ def test_root_may_do_everything_in_its_account() -> None:
 def test_unknown_verbs_are_refused(verb: str) -> None:
     with pytest.raises(KeyError):
         actions_of(verb)
+
+
+def test_a_plain_operator_on_partition_keys_is_no_proof_that_nobody_gets_through() -> None:
+    condition = {"StringLike": {"dynamodb:LeadingKeys": ["*"]}}
+    api = role("api", allow("dynamodb:GetItem", Condition=condition))
+    answer = ask(access(api), api)
+    assert answer.verdict == "conditional"
+    assert "StringLike holds on dynamodb:LeadingKeys, which takes several values" in answer.conditions

@@ -202,8 +202,11 @@ def test_an_account_without_tables_is_complete_and_says_so(serve: Serve, ddbaudi
     server = serve()
     role = server.client("sts").assume_role(RoleArn=f"arn:aws:iam::{OTHER}:role/auditor", RoleSessionName="audit")
     keys = role["Credentials"]
+    # The account is in no organisation, which is a failure of its own; moto's server has no Cognito in one region.
+    left_out = [one for rule_id in ("org-membership", "iam-cognito-unauthenticated") for one in ("--skip", rule_id)]
     run = ddbaudit(
         "run",
+        *left_out,
         server=server,
         env={
             "AWS_ACCESS_KEY_ID": keys["AccessKeyId"],
