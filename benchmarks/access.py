@@ -19,9 +19,9 @@ from typing import Any
 
 from auditor.access import Named
 from auditor.access.actions import actions
-from auditor.access.answers import actions_of, resources_of
 from auditor.access.bulk import Bulk
 from auditor.access.estate import Account, Estate, Key, Principal, Table
+from auditor.access.verbs import actions_of, resources_of
 
 ACCOUNT = "111122223333"
 REGIONS = ("eu-west-1", "eu-central-1", "us-east-1", "ap-southeast-2")

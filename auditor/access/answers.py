@@ -8,21 +8,18 @@ decides; the requests of one path are different requests, so their conditions ar
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import cached_property, lru_cache
 from typing import Any
 
-from auditor.access.actions import Action, find, of_verb, targets, verbs
+from auditor.access.actions import Action, find
 from auditor.access.estate import DATA_ACTIONS, Cluster, Estate, Key, Pool, Principal, Table
-from auditor.access.evaluate import Decision, Hit, Policies, Request, evaluate
+from auditor.access.evaluate import Decision, Policies, Request, evaluate
 from auditor.access.formula import atoms
+from auditor.access.paths import RANK, Answer, Path, Step, Way, blockers, fixed, merged, path_of
 from auditor.access.policy import Named, Policy, read
-
-#: Allows everything: what is assumed of principals whose own policies are another account's business.
-ALLOW_ALL = Named(
-    "the policies of the caller's own account",
-    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
-)
+from auditor.access.strangers import ALLOW_ALL, STRANGER, federation, outside_of, stranger_of
+from auditor.access.verbs import actions_of, decrypt_context, resources_of
 
 #: What copying a table out needs beside the action itself (DynamoDB Developer Guide, "Required permissions for export"
 #: and "Using IAM with point-in-time restore"), as (action, resource).
@@ -52,164 +49,6 @@ ESCALATIONS = (
     *("iam:PutUserPolicy", "iam:AttachUserPolicy", "iam:PutRolePolicy", "iam:AttachRolePolicy"),
     *("iam:CreatePolicyVersion", "iam:UpdateAssumeRolePolicy"),
 )
-
-#: Issuers of web identities that serve many customers, so that a role must say whose identities may assume it.
-SHARED_PROVIDERS = (
-    *("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "accounts.google.com"),
-    *("www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com", "agent.buildkite.com"),
-    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com"),
-)
-
-
-@dataclass(frozen=True)
-class Step:
-    """One request of a path and its decision."""
-
-    principal: str
-    action: str
-    resource: str
-    decision: Decision
-
-
-@dataclass(frozen=True)
-class Path:
-    """One way in which somebody reaches a table.
-
-    Attributes:
-        via: ``direct``, ``resource-policy``, ``role/NAME``, ``dax/NAME`` or ``public``.
-        verdict: ``allowed`` or ``conditional``.
-        conditions: In words; empty when there are none.
-        action: The action that succeeds.
-        statements: The statements that grant.
-        steps: The requests that it is made of.
-    """
-
-    via: str
-    verdict: str
-    conditions: str
-    action: str
-    statements: tuple[Hit, ...]
-    steps: tuple[Step, ...] = ()
-
-
-@dataclass(frozen=True)
-class Answer:
-    """Whether somebody can do something to a table.
-
-    Attributes:
-        principal: Who: an ARN, or in words for those who have none.
-        verdict: ``allowed``, ``conditional`` or ``denied``.
-        conditions: Of a conditional verdict, in words.
-        paths: The ways there, the best one first.
-        blocked_by: What turned a grant down, in words.
-        assumptions: What was taken for granted because it could not be read.
-        notes: What else is worth knowing: ways to get more, conditions that can never hold.
-        trace: Every request that was decided.
-    """
-
-    principal: str
-    verdict: str
-    conditions: str = ""
-    paths: tuple[Path, ...] = ()
-    blocked_by: tuple[str, ...] = ()
-    assumptions: tuple[str, ...] = ()
-    notes: tuple[str, ...] = ()
-    trace: tuple[Step, ...] = ()
-
-
-@dataclass
-class _Way:
-    """A path while it is looked for: its steps, and what it takes beyond them."""
-
-    steps: list[Step] = field(default_factory=list)
-    extra: list[str] = field(default_factory=list)
-
-    @property
-    def verdict(self) -> str:
-        verdicts = {step.decision.verdict for step in self.steps}
-        if "denied" in verdicts or not self.steps:
-            return "denied"
-        return "conditional" if self.extra or "conditional" in verdicts else "allowed"
-
-    @property
-    def conditions(self) -> str:
-        parts = [step.decision.conditions for step in self.steps if step.decision.conditions]
-        return " and ".join(dict.fromkeys([*parts, *self.extra]))
-
-
-#: How good a verdict is.
-RANK = {"denied": 0, "conditional": 1, "allowed": 2}
-
-
-def actions_of(verb: str) -> tuple[Action, ...]:
-    """Return DynamoDB's actions of a verb, or the one action that ``verb`` names.
-
-    Raises:
-        KeyError: it is neither a verb nor an action of DynamoDB.
-    """
-    if ":" in verb:
-        known = find(verb)
-        if known is None or not known.name.startswith("dynamodb:"):
-            raise KeyError(verb)
-        return (known,)
-    if verb not in verbs():
-        raise KeyError(verb)
-    held = [action for action in of_verb(verb) if action.name.startswith("dynamodb:")]
-    return tuple(sorted(held, key=_strength))
-
-
-#: Actions that tell most about what a verb lets do, in this order; they are tried and named first.
-_STRONGEST = (
-    *("Scan", "Query", "GetItem", "PutItem", "UpdateItem", "DeleteItem", "DeleteTable", "UpdateTable"),
-    *("PutResourcePolicy", "ExportTableToPointInTime", "GetRecords", "DescribeTable"),
-)
-
-
-def _strength(action: Action) -> tuple[int, bool]:
-    """Strongest first, then in the table's order; what the Service Authorization Reference lacks comes last."""
-    name = action.name.partition(":")[2]
-    return (_STRONGEST.index(name) if name in _STRONGEST else len(_STRONGEST)), not action.listed
-
-
-def resources_of(action: Action, table: Table) -> Iterator[tuple[str, ...]]:
-    """Yield the ways in which a request about a table is authorised, each as the ARNs that it needs.
-
-    An index that is not known stands as ``index/*``; a table without indexes or stream has no way through them.
-    """
-    partition = table.arn.split(":")[1]
-    for way in targets(action):
-        choices: list[list[str]] = [[]]
-        for kind in sorted(way):
-            found = {
-                "table": [table.arn],
-                "index": [f"{table.arn}/index/{one}" for one in (("*",) if table.indexes is None else table.indexes)],
-                "stream": [table.stream] if table.stream else [],
-                "backup": [f"{table.arn}/backup/01700000000000-ddbaudit"],
-                "export": [f"{table.arn}/export/01700000000000-ddbaudit"],
-                "import": [f"{table.arn}/import/01700000000000-ddbaudit"],
-                "global-table": [f"arn:{partition}:dynamodb::{table.account}:global-table/{table.name}"],
-            }.get(kind, ["*"])
-            choices = [[*choice, one] for choice in choices for one in found]
-        for choice in choices:
-            yield tuple(choice) or ("*",)
-
-
-def decrypt_context(principal: Principal, table: Table) -> dict[str, Any]:
-    """Return the condition keys of kms:Decrypt as DynamoDB calls it on a principal's behalf.
-
-    Source: Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: How it works".
-    """
-    return {
-        "kms:ViaService": f"dynamodb.{table.region}.amazonaws.com",
-        "kms:CallerAccount": principal.account,
-        "kms:EncryptionContext:aws:dynamodb:tableName": table.name,
-        "kms:EncryptionContext:aws:dynamodb:subscriberId": table.account,
-        "kms:EncryptionContextKeys": ["aws:dynamodb:tableName", "aws:dynamodb:subscriberId"],
-        "aws:ViaAWSService": "true",
-        "aws:CalledVia": ["dynamodb.amazonaws.com"],
-        "aws:CalledViaFirst": "dynamodb.amazonaws.com",
-        "aws:CalledViaLast": "dynamodb.amazonaws.com",
-    }
 
 
 class Access:
@@ -253,16 +92,16 @@ class Access:
             best.verdict if best else "denied",
             best.conditions if best else "",
             tuple(paths),
-            () if best else _blockers(trace),
+            () if best else blockers(trace),
             tuple(dict.fromkeys([*self._assumptions(principal, table), *self._abac(principal, verb, table, best)])),
             (*self._endpoints(principal, table, best), *self._notes(principal, verb, table, best, trace)),
             tuple(trace),
         )
 
-    def _direct(self, principal: Principal, verb: str, table: Table) -> tuple[list[_Way], list[Step]]:
+    def _direct(self, principal: Principal, verb: str, table: Table) -> tuple[list[Way], list[Step]]:
         """Return the best way of a direct request, if there is one, and all requests that were decided."""
         trace: list[Step] = []
-        best: _Way | None = None
+        best: Way | None = None
         for action in actions_of(verb):
             for resources in resources_of(action, table):
                 if resources == ("*",) and principal.account != table.account:
@@ -275,8 +114,8 @@ class Access:
                 break
         return ([best] if best else []), trace
 
-    def _request(self, principal: Principal, action: Action, resources: Iterable[str], table: Table) -> _Way:
-        way = _Way()
+    def _request(self, principal: Principal, action: Action, resources: Iterable[str], table: Table) -> Way:
+        way = Way()
         for resource in resources:
             decision = self.estate.decide(principal, action.name, resource, table=table, guardrails=self.guardrails)
             way.steps.append(Step(principal.arn, action.name, resource, decision))
@@ -299,7 +138,7 @@ class Access:
         decision = self.estate.decide(principal, action, resource, table=table, guardrails=self.guardrails)
         return Step(principal.arn, action, resource, decision)
 
-    def _partners(self, way: _Way, principal: Principal, action: Action, table: Table) -> None:
+    def _partners(self, way: Way, principal: Principal, action: Action, table: Table) -> None:
         """Add what copying out needs beside: what a probe may do it may; what some statement covers it may perhaps."""
         partition = table.arn.split(":")[1]
         for partner, pattern in PARTNERS.get(action.name, ()):
@@ -325,11 +164,11 @@ class Access:
     def _decrypt(self, principal: Principal, table: Table, key: Key) -> Step:
         """Decide kms:Decrypt as DynamoDB asks for it on the caller's behalf."""
         if key.usable is False:
-            return Step(principal.arn, "kms:Decrypt", key.arn, _fixed("denied", "the key is not enabled"))
+            return Step(principal.arn, "kms:Decrypt", key.arn, fixed("denied", "the key is not enabled"))
         if key.managed:
             same = principal.account == key.arn.split(":")[4]
             verdict, why = ("allowed", "") if same else ("denied", "aws/dynamodb serves its own account only")
-            return Step(principal.arn, "kms:Decrypt", key.arn, _fixed(verdict, why))
+            return Step(principal.arn, "kms:Decrypt", key.arn, fixed(verdict, why))
         decision = self.estate.decide(
             principal,
             "kms:Decrypt",
@@ -340,12 +179,12 @@ class Access:
         )
         return Step(principal.arn, "kms:Decrypt", key.arn, decision)
 
-    def _direct_path(self, way: _Way) -> Path:
+    def _direct_path(self, way: Way) -> Path:
         hits = way.steps[0].decision.grants
         foreign = any(hit.policy == ALLOW_ALL.name for hit in hits)
         by_resource = any(hit.kind == "resource" for hit in hits)
         own = any(hit.kind == "identity" for hit in hits) and not foreign
-        return _path("resource-policy" if by_resource and not own else "direct", way)
+        return path_of("resource-policy" if by_resource and not own else "direct", way)
 
     # -- through others --------------------------------------------------------------------------------------------
 
@@ -368,9 +207,9 @@ class Access:
                     continue
                 for resources in resources_of(action, table):
                     reached = self._request(role, action, resources, table)
-                    way = _Way([step, *reached.steps], reached.extra)
+                    way = Way([step, *reached.steps], reached.extra)
                     if way.verdict != "denied" and (best is None or RANK[way.verdict] > RANK[best.verdict]):
-                        best = _path(f"dax/{cluster.arn.rpartition('/')[2]}", way)
+                        best = path_of(f"dax/{cluster.arn.rpartition('/')[2]}", way)
                 if best is not None and best.verdict == "allowed":
                     break
             if best is not None:
@@ -387,7 +226,7 @@ class Access:
             step = Step(principal.arn, "sts:AssumeRole", role.arn, edge)
             trace.append(step)
             for way in self._reach(role, verb, table):
-                yield _path(role.label, _Way([step, *way.steps], way.extra))
+                yield path_of(role.label, Way([step, *way.steps], way.extra))
 
     def _reaching_roles(self, verb: str, table: Table) -> list[Principal]:
         return [
@@ -396,7 +235,7 @@ class Access:
             if one.kind == "role" and not one.service_linked and self._reach(one, verb, table)
         ]
 
-    def _reach(self, role: Principal, verb: str, table: Table) -> list[_Way]:
+    def _reach(self, role: Principal, verb: str, table: Table) -> list[Way]:
         """Return what a role can do directly; kept, since everybody who may assume it asks."""
         key = (role.arn, verb, table.arn)
         if key not in self._reached:
@@ -404,7 +243,7 @@ class Access:
         return self._reached[key]
 
     @cached_property
-    def _reached(self) -> dict[tuple[str, str, str], list[_Way]]:
+    def _reached(self) -> dict[tuple[str, str, str], list[Way]]:
         return {}
 
     def _may_try(self, principal: Principal, role: Principal) -> bool:
@@ -438,11 +277,11 @@ class Access:
             if not principal.service_linked
         ]
         answers += self._outsiders(verb, table)
-        merged: dict[str, Answer] = {}
+        found: dict[str, Answer] = {}
         for one in answers:
-            merged[one.principal] = _merged(merged[one.principal], one) if one.principal in merged else one
+            found[one.principal] = merged(found[one.principal], one) if one.principal in found else one
         return sorted(
-            (one for one in merged.values() if one.verdict != "denied"),
+            (one for one in found.values() if one.verdict != "denied"),
             key=lambda one: (not one.principal.startswith("public"), one.principal.startswith("arn"), one.principal),
         )
 
@@ -457,7 +296,7 @@ class Access:
             ways = self._reach(role, verb, table)
             for name, edge in self._who_else_assumes(role):
                 step = Step(name, "sts:AssumeRole", role.arn, edge)
-                paths = tuple(_path(role.label, _Way([step, *way.steps], way.extra)) for way in ways)
+                paths = tuple(path_of(role.label, Way([step, *way.steps], way.extra)) for way in ways)
                 yield Answer(name, paths[0].verdict, paths[0].conditions, paths, assumptions=assumptions)
         for pool in self.estate.pools:
             yield from self._pool(pool, verb, table, assumptions)
@@ -470,9 +309,9 @@ class Access:
                 if not statement.allow:
                     continue
                 if statement.not_principal:
-                    found.setdefault("public: any AWS principal", _outside(_STRANGER, table))
+                    found.setdefault("public: any AWS principal", stranger_of(STRANGER, table))
                 for kind, value in statement.principals or ():
-                    name, principal = _outside_of(kind, value, table)
+                    name, principal = outside_of(kind, value, table)
                     if principal is not None and principal.arn not in self.estate.principals:
                         found.setdefault(name, principal)
         yield from found.items()
@@ -490,7 +329,7 @@ class Access:
             for kind, value in statement.principals or ():
                 if kind != "Federated" or not statement.allow or self._told_for_its_pool(role, value):
                     continue
-                name, action = _federation(value, {condition.key for condition in statement.conditions})
+                name, action = federation(value, {condition.key for condition in statement.conditions})
                 # Whoever asks the provider for a token names the audience.
                 audience = {
                     condition.key: condition.values[0]
@@ -542,7 +381,7 @@ class Access:
         name = f"{'public' if guests else 'federated'}: {who} of identity pool {pool.name or pool.id}"
         step = Step(name, "sts:AssumeRoleWithWebIdentity", role.arn, edge)
         ways = self._direct(limited, verb, table)[0]
-        paths = [_path(role.label, _Way([step, *way.steps], way.extra)) for way in ways]
+        paths = [path_of(role.label, Way([step, *way.steps], way.extra)) for way in ways]
         paths += self._through_clusters(limited, verb, table, [])
         if not paths:
             return None
@@ -553,7 +392,7 @@ class Access:
 
     def _assumptions(self, principal: Principal, table: Table) -> Iterator[str]:
         if principal.policies == (ALLOW_ALL,):
-            if principal.account == _STRANGER:
+            if principal.account == STRANGER:
                 return
             yield f"the policies of account {principal.account} allow it; they were not read"
         elif self.estate.account(principal.account).scps is None and self.guardrails:
@@ -594,7 +433,7 @@ class Access:
             policy = table.policy_of(first.resource)
             policies = self.estate.policies(principal, first.resource, policy, guardrails=self.guardrails)
             through = evaluate(request, replace(policies, endpoint=endpoint.policy))
-            if through.verdict == best.verdict == "allowed":
+            if through.verdict == first.decision.verdict == "allowed":
                 continue
             why = f" ({through.conditions})" if through.conditions else ""
             by = " by its endpoint policy" if "endpoint" in through.blocked_by else ""
@@ -634,47 +473,6 @@ class Access:
                     return
 
 
-def _merged(first: Answer, second: Answer) -> Answer:
-    """Return one answer of two about the same principal."""
-    better, other = (first, second) if RANK[first.verdict] >= RANK[second.verdict] else (second, first)
-    return replace(
-        better,
-        paths=(*better.paths, *(path for path in other.paths if path not in better.paths)),
-        assumptions=tuple(dict.fromkeys([*better.assumptions, *other.assumptions])),
-        notes=tuple(dict.fromkeys([*better.notes, *other.notes])),
-    )
-
-
-def _path(via: str, way: _Way) -> Path:
-    hits = {hit: None for step in way.steps for hit in step.decision.grants if hit.policy != ALLOW_ALL.name}
-    action = next((one.action for one in reversed(way.steps) if one.action.startswith("dynamodb:")), "")
-    return Path(via, way.verdict, way.conditions, action, tuple(hits), tuple(way.steps))
-
-
-def _fixed(verdict: str, why: str) -> Decision:
-    """Return a decision that needs no policy."""
-    if verdict == "allowed":
-        return Decision("Allowed", "allowed", [], "", [], True, [])
-    return Decision("ImplicitlyDenied", "denied", [why], "", [], False, [])
-
-
-def _blockers(trace: Iterable[Step]) -> tuple[str, ...]:
-    """Return what turned down what something else granted."""
-    found: dict[str, None] = {}
-    for step in trace:
-        decision = step.decision
-        if decision.verdict != "denied" or not decision.blocked_by:
-            continue
-        denials = [hit for hit in decision.denials if hit.kind in decision.blocked_by and hit.applies is not False]
-        for hit in denials:
-            found[f"{hit.kind}: {hit.statement}"] = None
-        for kind in decision.blocked_by:
-            if not any(hit.kind == kind for hit in denials):
-                known = kind in ("scp", "rcp", "boundary", "session", "endpoint")
-                found[f"{kind}: no statement allows {step.action}" if known else kind] = None
-    return tuple(found)
-
-
 @lru_cache(maxsize=16384)
 def _action_covered(policy: Policy, action: str) -> bool:
     return policy.unreadable is not None or any(one.allow and one.covers(action) for one in policy.statements)
@@ -691,76 +489,6 @@ def _mentions(document: Any, prefix: str) -> bool:
         for statement in read(document).statements
         for condition in statement.conditions
     )
-
-
-#: An account number that AWS has not given to anybody.
-_STRANGER = "000000000000"
-
-
-def _outside(account: str, table: Table) -> Principal:
-    partition = table.arn.split(":")[1]
-    return Principal(f"arn:{partition}:iam::{account}:role/anyone", "role", (ALLOW_ALL,))
-
-
-def outside_principal(estate: Estate, arn: str) -> Principal | None:
-    """Return a principal that the estate does not hold, by its ARN.
-
-    Returns:
-        The root user, a session of a role of the estate, or a principal of another account, of which is assumed that
-        its own account's policies allow everything; None for what cannot be a principal or should be in the estate.
-    """
-    segments = arn.split(":", 5)
-    if len(segments) != 6 or not segments[4]:
-        return None
-    account, (what, _, rest) = segments[4], segments[5].partition("/")
-    if segments[5] == "root":
-        return Principal(arn, "root")
-    if what == "assumed-role" and account in estate.accounts:
-        name = rest.partition("/")[0]
-        roles = [one for one in estate.principals.values() if one.kind == "role" and one.account == account]
-        role = next((one for one in roles if one.name == name), None)
-        return replace(role, caller=arn) if role else None
-    if account in estate.accounts or what not in ("user", "role", "assumed-role"):
-        return None
-    return Principal(arn, "user" if what == "user" else "role", (ALLOW_ALL,))
-
-
-def _outside_of(kind: str, value: str, table: Table) -> tuple[str, Principal | None]:
-    """Return how to call a principal that a policy names, and the principal; None for services and the like."""
-    if kind != "AWS":
-        return value, None
-    if value == "*":
-        return "public: any AWS principal", _outside(_STRANGER, table)
-    segments = value.split(":", 5)
-    account = value if value.isdigit() else segments[4] if len(segments) == 6 else ""
-    if not account or account == table.account:
-        return value, None
-    if value.isdigit() or segments[5] == "root":
-        return f"any principal of account {account}", _outside(account, table)
-    what = segments[5].partition("/")[0]
-    if what not in ("role", "user", "assumed-role") or "*" in value:
-        return value, None
-    return value, Principal(value, "user" if what == "user" else "role", (ALLOW_ALL,))
-
-
-def _audience(keys: Iterable[str]) -> bool:
-    return "cognito-identity.amazonaws.com:aud" in keys
-
-
-def _federation(provider: str, keys: set[str]) -> tuple[str, str]:
-    """Return how to call the identities of a provider, and the action with which they assume a role."""
-    if ":saml-provider/" in provider:
-        account = provider.split(":")[4]
-        who = f"federated: identities of {provider.rpartition('/')[2]} (SAML, account {account})"
-        return who, "sts:AssumeRoleWithSAML"
-    host = provider.rpartition("oidc-provider/")[2]
-    if host == "cognito-identity.amazonaws.com":
-        who = "federated: identities of a Cognito identity pool" if _audience(keys) else "public: any identity pool"
-        return who, "sts:AssumeRoleWithWebIdentity"
-    pinned = any(key.startswith(host.lower() + ":") and not key.endswith(":aud") for key in keys)
-    shared = any(host == one or host.startswith(one + "/") for one in SHARED_PROVIDERS)
-    who = f"public: any user of {host}" if shared and not pinned else f"federated: users of {host}"
-    return who, "sts:AssumeRoleWithWebIdentity"
 
 
 def _same_region(cluster: Cluster, table: Table) -> bool:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from auditor.access.actions import Action, actions, find, targets
-from auditor.access.answers import actions_of
 from auditor.access.conditions import possible
 from auditor.access.digests import BIT, Reader
 from auditor.access.estate import DATA_ACTIONS, Estate, Principal, Table
@@ -21,6 +20,7 @@ from auditor.access.formula import Formula, refine
 from auditor.access.places import Keys, NoResource, OfTables, Place, resources
 from auditor.access.requester import Guardrails, Requester
 from auditor.access.spaces import Space, set_bits
+from auditor.access.verbs import actions_of
 
 #: Tables that are surely and possibly reached, as sets.
 Pred = tuple[int, int]

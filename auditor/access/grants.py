@@ -12,11 +12,11 @@ from dataclasses import replace
 from typing import Any
 
 from auditor.access.actions import actions, find
-from auditor.access.answers import resources_of
 from auditor.access.estate import Principal, Table
 from auditor.access.evaluate import Decision, Hit
 from auditor.access.patterns import Open, Variable, arn_pattern, arn_segments, glob, template
 from auditor.access.policy import Policy, Statement, read
+from auditor.access.verbs import resources_of
 
 #: Fills in for what a pattern leaves open: a name that no table has, and that matches no pattern by accident.
 PROBE = "Zq7xK-vB_9w.jH"

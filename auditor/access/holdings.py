@@ -12,13 +12,13 @@ from functools import cached_property
 from typing import Any, Literal
 
 from auditor.access.actions import find
-from auditor.access.answers import resources_of
 from auditor.access.conditions import possible
 from auditor.access.estate import Estate, Principal, Table
 from auditor.access.evaluate import Decision, Hit, evaluate
 from auditor.access.formula import All, Atom, Formula, Not, Some, atoms, every, refine, some
 from auditor.access.patterns import Open, arn_pattern, arn_segments, glob
 from auditor.access.policy import Policy, Statement, read
+from auditor.access.verbs import resources_of
 
 
 def _named(service: str, names: str) -> frozenset[str]:

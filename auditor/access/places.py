@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from auditor.access.answers import decrypt_context
 from auditor.access.conditions import Context
 from auditor.access.digests import Digest, Reader, lost
 from auditor.access.estate import Estate, Key, Principal, Table
 from auditor.access.patterns import Resolve
 from auditor.access.policy import Named, Policy, Statement, read
 from auditor.access.spaces import Space, set_bits
+from auditor.access.verbs import decrypt_context
 
 
 @dataclass(slots=True, eq=False)
@@ -301,7 +301,7 @@ class Keys(Place):
 
 
 def resources(kind: str, table: Table) -> list[str]:
-    """Return the ARNs of a kind that belong to a table, as :func:`auditor.access.answers.resources_of` names them."""
+    """Return the ARNs of a kind that belong to a table, as :func:`auditor.access.verbs.resources_of` names them."""
     partition = table.arn.split(":")[1]
     if kind == "index":
         return [f"{table.arn}/index/{name}" for name in (("*",) if table.indexes is None else table.indexes)]

@@ -18,8 +18,8 @@ from auditor.config import suggest
 from auditor.errors import UsageError
 
 if TYPE_CHECKING:
-    from auditor.access.answers import Answer, Step
     from auditor.access.estate import Estate, Principal, Table
+    from auditor.access.paths import Answer, Step
     from auditor.analysis.estate import Asked
 
 #: What ``can`` and ``explain`` ask about: a user, a role, a session of a role, or the root user.
@@ -166,7 +166,7 @@ def check_verb(verb: str) -> None:
         UsageError: it is none.
     """
     from auditor.access.actions import actions, verbs
-    from auditor.access.answers import actions_of
+    from auditor.access.verbs import actions_of
 
     try:
         actions_of(verb)
@@ -243,7 +243,7 @@ def find_principal(estate: Estate, name: str) -> Principal:
     Raises:
         UsageError: there is none, or several have the name.
     """
-    from auditor.access.answers import outside_principal
+    from auditor.access.strangers import outside_principal
 
     people = estate.principals
     if name in people:

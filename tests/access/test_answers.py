@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 
 from auditor.access import Named, Unreadable
-from auditor.access.answers import Access, Answer, actions_of, outside_principal
+from auditor.access.answers import Access
 from auditor.access.estate import Account, Cluster, Endpoint, Estate, Key, Pool, Principal, Table
+from auditor.access.paths import Answer
+from auditor.access.strangers import outside_principal
+from auditor.access.verbs import actions_of
 
 OWN, OTHER = "111122223333", "444455556666"
 ORDERS = f"arn:aws:dynamodb:eu-west-1:{OWN}:table/orders"

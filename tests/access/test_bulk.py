@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 
 from auditor.access import Named, Unreadable
 from auditor.access.actions import actions
-from auditor.access.answers import Access, actions_of, resources_of
+from auditor.access.answers import Access
 from auditor.access.bulk import Bulk
 from auditor.access.estate import Account, Estate, Key, Principal, Table
 from auditor.access.extents import Extent, apart, both, either
 from auditor.access.formula import Atom, Formula, assume, every, negate, some
 from auditor.access.patterns import arn_pattern
 from auditor.access.spaces import Space, set_bits
+from auditor.access.verbs import actions_of, resources_of
 
 ONE, TWO = "111122223333", "444455556666"
 NAMES = ("orders", "orders-archive", "ordres", "carts")

@@ -7,7 +7,6 @@ from unittest import mock
 import pytest
 
 from auditor.access.actions import find
-from auditor.access.answers import resources_of
 from auditor.access.evaluate import evaluate
 from auditor.access.holdings import (
     DATA_READ,
@@ -18,6 +17,7 @@ from auditor.access.holdings import (
     PROBE,
     weigh,
 )
+from auditor.access.verbs import resources_of
 from auditor.config import Config
 from auditor.facts import Gap, Index, Reason, TableSettings
 from tests.holdings import World, allow, deny
