@@ -14,7 +14,7 @@ from typing import Any
 from auditor.access.actions import actions, find
 from auditor.access.estate import Principal, Table
 from auditor.access.evaluate import Decision, Hit
-from auditor.access.patterns import Open, Variable, arn_pattern, arn_segments, glob, template
+from auditor.access.patterns import Variable, arn_pattern, arn_segments, glob, template, unresolved
 from auditor.access.policy import Policy, Statement, read
 from auditor.access.verbs import resources_of
 
@@ -68,7 +68,7 @@ def may_allow(held: Iterable[Policy], action: str, resource: str) -> bool:
                 continue
             if statement.not_resource or statement.resources is None:
                 return True
-            if any(one == "*" or arn_pattern(one, _open).matches(resource) for one in statement.resources):
+            if any(one == "*" or arn_pattern(one, unresolved).matches(resource) for one in statement.resources):
                 return True
     return False
 
@@ -101,7 +101,7 @@ def told_apart(tables: Iterable[Table], documents: Iterable[Any]) -> list[str]:
     documents = [one for one in documents if one is not None]
     asked = tag_keys(documents)
     texts = [text for document in documents for one in read(document).statements for text in one.resources or ()]
-    patterns = [arn_pattern(text, _open) for text in dict.fromkeys(texts)]
+    patterns = [arn_pattern(text, unresolved) for text in dict.fromkeys(texts)]
     found: dict[Any, str] = {}
     for table in tables:
         names = tuple(pattern.matches(table.arn) for pattern in patterns)
@@ -114,11 +114,6 @@ def tags_of(table: Table, keys: frozenset[str]) -> tuple[tuple[str, str], ...] |
     if table.tags is None:
         return None
     return tuple(sorted((key.lower(), value) for key, value in table.tags.items() if key.lower() in keys))
-
-
-def _open(key: str) -> Open:
-    del key
-    return Open.OPEN
 
 
 def statements(decisions: Iterable[Decision]) -> list[dict[str, Any]]:

@@ -172,6 +172,12 @@ class Open(Enum):
 Resolve = Callable[[str], str | Open | None]
 
 
+def unresolved(key: str) -> Open:
+    """Answer for any variable that its value is not known, as a :data:`Resolve`."""
+    del key
+    return Open.OPEN
+
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A text of a policy with its variables filled in.

@@ -8,7 +8,8 @@ from typing import Any
 
 from auditor.access import Named, Unreadable
 from auditor.access import estate as engine
-from auditor.access.holdings import PROBE, Place, Search, probe_table
+from auditor.access.search import Search
+from auditor.access.subjects import PROBE, Place, probe_table
 from auditor.config import Config
 from auditor.facts import (
     AccountAccess,
@@ -223,6 +224,7 @@ def _place(found: TableAccess, streams: Mapping[Stream, ResourcePolicy | Gap]) -
         why = causes["settings"].detail if causes["settings"] is not None else "its stream is not known"
         hidden = Named("stream's resource policy", Unreadable(why))
         entry = replace(entry, stream=f"{entry.arn}/stream/unknown", stream_policy=hidden)
+        causes.setdefault("policy", causes["settings"])
     elif entry.stream:
         policy = streams.get(Stream.from_arn(entry.stream))
         if policy is None:

@@ -9,7 +9,8 @@ from typing import Any
 from auditor.access import Decision
 from auditor.access.estate import Estate, Principal
 from auditor.access.estate import Table as TableEntry
-from auditor.access.holdings import Held, Search, Verdict, hangs_on_the_organisation
+from auditor.access.holdings import Held, Verdict, hangs_on_the_organisation
+from auditor.access.search import Search
 from auditor.facts.base import Gap
 from auditor.resources import Region
 
@@ -134,7 +135,7 @@ class Holdings:
 
         Causes of doubts are gaps, or None.
 
-        Args: as :meth:`auditor.access.holdings.Search.find`.
+        Args: as :meth:`auditor.access.search.Search.find`.
         """
         return self.search.find(principal, actions, probes_only=probes_only)
 

@@ -6,7 +6,9 @@ from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable
 from auditor.access import Policy, read
 from auditor.access.actions import actions
 from auditor.access.estate import Principal
-from auditor.access.outsiders import Outsider, Reach, mentions, reach
+from auditor.access.mentions import mentions
+from auditor.access.outsiders import Outsider
+from auditor.access.reach import Reach, reach
 from auditor.facts import AccountAccess, Gap, Identities, Reason, Trust
 from auditor.resources import Role
 

@@ -7,7 +7,9 @@ from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable
 from auditor.access import Decision, Hit, Named, Policy, read
 from auditor.access.actions import actions
 from auditor.access.formula import atoms
-from auditor.access.outsiders import Mentions, Outsider, Reach, mentions, public_by_aws, survey
+from auditor.access.mentions import Mentions, mentions, public_by_aws
+from auditor.access.outsiders import Outsider
+from auditor.access.reach import Reach, survey
 from auditor.config import Config
 from auditor.facts import AccountAccess, Gap, KeyGrants, KeyPolicy, KeySettings, KeyUse, Reason, Trust
 from auditor.resources import Account, Key

@@ -7,7 +7,9 @@ from auditor.access import Named, Policy, read
 from auditor.access.actions import actions
 from auditor.access.conditions import parse_operator
 from auditor.access.holdings import DATA_READ, DATA_WRITE, DESTRUCTIVE, PERMISSION
-from auditor.access.outsiders import Mentions, Outsider, Reach, mentions, public_by_aws, survey
+from auditor.access.mentions import Mentions, mentions, public_by_aws
+from auditor.access.outsiders import Outsider
+from auditor.access.reach import Reach, survey
 from auditor.facts import (
     Gap,
     Organization,

@@ -3,7 +3,8 @@ from typing import Any
 from auditor import Remediation, Severity, Side, Status, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.access import Named, Policy, read
 from auditor.access.actions import actions
-from auditor.access.outsiders import Reach, public_by_aws, survey
+from auditor.access.mentions import public_by_aws
+from auditor.access.reach import Reach, survey
 from auditor.facts import Gap, Organization, ResourceControlPolicies, ResourcePolicy, TableSettings, Trust
 from auditor.resources import Stream, Table
 

@@ -14,9 +14,9 @@ from auditor.access.holdings import (
     DAX_DATA,
     DESTRUCTIVE,
     PERMISSION,
-    PROBE,
     weigh,
 )
+from auditor.access.subjects import PROBE
 from auditor.access.verbs import resources_of
 from auditor.config import Config
 from auditor.facts import Gap, Index, Reason, TableSettings

@@ -7,7 +7,9 @@ import pytest
 
 from auditor.access import Named, Unreadable
 from auditor.access.actions import Action, actions
-from auditor.access.outsiders import Mentions, Outsider, Reach, mentions, public_by_aws, reach, survey
+from auditor.access.mentions import Mentions, mentions, public_by_aws
+from auditor.access.outsiders import Outsider
+from auditor.access.reach import Reach, reach, survey
 from tests.access import (
     ACCOUNT,
     ALLOWED,

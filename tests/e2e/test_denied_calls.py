@@ -68,7 +68,10 @@ TURNED: dict[str, set[str]] = {
     "dax:DescribeSubnetGroups": {"dax-vpc-placement"},
     "dax:ListTags": {"table-required-tags"},
     "dynamodb:DescribeContinuousBackups": {"table-pitr", "table-replica-parity"},
-    "dynamodb:DescribeTable": {*SETTINGS, *POLICIES, "kms-key-policy", "network-vpce-enforced"},
+    "dynamodb:DescribeTable": {
+        *SETTINGS, *POLICIES, "dax-role-read-only", "iam-user-dynamodb-access", "kms-key-policy",
+        "network-vpce-enforced",
+    },
     "dynamodb:ListGlobalTables": {"residency-replica-region", "table-replica-parity"},
     "dynamodb:ListTables": {
         *SETTINGS, *EITHER_LISTING, *POLICIES, "dax-role-read-only", "dax-role-scope", "dax-vpc-placement",
