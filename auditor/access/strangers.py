@@ -18,7 +18,7 @@ ALLOW_ALL = Named(
 SHARED_PROVIDERS = (
     *("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "accounts.google.com"),
     *("www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com", "agent.buildkite.com"),
-    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com"),
+    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com", "oidc.vercel.com"),
 )
 
 
