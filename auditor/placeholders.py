@@ -12,13 +12,19 @@ from collections.abc import Mapping
 
 from auditor.resources import (
     DaxCluster,
+    Group,
+    IamResource,
+    IdentityPool,
     Key,
     RegionalResource,
     Resource,
+    Role,
     Subnet,
     Table,
     Trail,
+    User,
     Vpc,
+    VpcEndpoint,
     account_of,
     region_of,
 )
@@ -31,6 +37,12 @@ NAMED: Mapping[type[Resource], str] = {
     Vpc: "VPC",
     Subnet: "SUBNET",
     Trail: "TRAIL",
+    VpcEndpoint: "ENDPOINT",
+    IdentityPool: "POOL",
+    # Not $USER, which every shell has already.
+    User: "USER_NAME",
+    Group: "GROUP_NAME",
+    Role: "ROLE_NAME",
 }
 
 #: What the ARN of a resource answers, by its kind.
@@ -45,7 +57,7 @@ def answers(resource: Resource) -> dict[str, str]:
     region = region_of(resource)
     if region is not None:
         known["REGION"] = region.name
-    if isinstance(resource, RegionalResource):
+    if isinstance(resource, RegionalResource | IamResource):
         for placeholders, value in ((NAMED, resource.name), (LOCATED, resource.arn)):
             if type(resource) in placeholders:
                 known[placeholders[type(resource)]] = value

@@ -28,7 +28,20 @@ from auditor.render import (
     type_name,
 )
 from auditor.report import Report, document
-from auditor.resources import Account, DaxCluster, Key, Region, Resource, Subnet, Table, Trail, Vpc
+from auditor.resources import (
+    Account,
+    DaxCluster,
+    Key,
+    Region,
+    Resource,
+    Role,
+    Subnet,
+    Table,
+    Trail,
+    User,
+    Vpc,
+    VpcEndpoint,
+)
 from auditor.rule_api import Rule
 from tests import reports
 from tests.reports import HOSTILE, IRELAND, ORDERS, SHOP
@@ -225,6 +238,13 @@ KEY = Key(IRELAND, "1234abcd-12ab-34cd-56ef-1234567890ab")
 )  # fmt: skip
 def test_only_what_the_resource_answers_is_filled_in(command: str, resource: Resource, expected: str) -> None:
     assert filled(command, resource) == expected
+
+
+def test_the_kinds_of_identities_answer_by_their_names() -> None:
+    account = IRELAND.account
+    for resource, name in ((Role(account, "team/api"), "ROLE_NAME"), (User(account, "ann"), "USER_NAME")):
+        assert filled(f"aws x ${name} $USER", resource) == f"aws x {resource.name} $USER"
+    assert filled("aws x $ENDPOINT", VpcEndpoint(IRELAND, "vpce-1")) == "aws x vpce-1"
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ class Stranger:
     remediation=Remediation(
         text="Name the principals that may assume the role; ask partners for an external id, and OIDC providers for "
         "the audience and the subject.",
-        cli="aws iam update-assume-role-policy --role-name $ROLE --policy-document file://trust-policy.json",
+        cli="aws iam update-assume-role-policy --role-name $ROLE_NAME --policy-document file://trust-policy.json",
         terraform="""\
 data "aws_iam_policy_document" "deployment_trust" {
   statement {
