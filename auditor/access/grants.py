@@ -16,10 +16,8 @@ from auditor.access.estate import Principal, Table
 from auditor.access.evaluate import Decision, Hit
 from auditor.access.patterns import Variable, arn_pattern, arn_segments, glob, template, unresolved
 from auditor.access.policy import Policy, Statement, read
+from auditor.access.subjects import PROBE
 from auditor.access.verbs import resources_of
-
-#: Fills in for what a pattern leaves open: a name that no table has, and that matches no pattern by accident.
-PROBE = "Zq7xK-vB_9w.jH"
 
 #: A region for patterns that leave it open, by partition.
 REGIONS = {"aws": "us-east-1", "aws-cn": "cn-north-1", "aws-us-gov": "us-gov-west-1"}

@@ -11,8 +11,9 @@ from auditor.access.estate import Principal, Table
 from auditor.access.patterns import arn_segments, glob
 from auditor.access.policy import Policy, Statement, read
 
-#: Name of the table and cluster that stand for all that do not exist: who may use them was granted a wildcard.
-PROBE = "ddbaudit-probe-7c1f"
+#: Name of the table and cluster that stand for all that do not exist: who may use them was granted a wildcard. No
+#: prefix that people give to their tables, however short, matches it by accident.
+PROBE = "Zq7xK-vB_9w.jH"
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from auditor.access.actions import find
 from auditor.access.estate import Principal
 from auditor.access.estate import Table as TableEntry
 from auditor.access.grants import (
-    PROBE,
     covered,
     may_allow,
     mentions_tags,
@@ -24,6 +23,7 @@ from auditor.access.grants import (
 from auditor.access.holdings import DATA_READ, DATA_WRITE, DAX_DATA, DESTRUCTIVE, PERMISSION, weigh
 from auditor.access.patterns import Literal, Variable, template
 from auditor.access.policy import Condition
+from auditor.access.subjects import PROBE
 from auditor.config import Config
 from auditor.facts import AccountAccess, Gap, TableAccess, TableSettings
 from auditor.resources import Role, Table

@@ -6,7 +6,6 @@ from auditor.access import Decision
 from auditor.access.estate import Principal
 from auditor.access.estate import Table as TableEntry
 from auditor.access.grants import (
-    PROBE,
     conditions_of,
     covered,
     granted_by,
@@ -20,6 +19,7 @@ from auditor.access.grants import (
 )
 from auditor.access.holdings import DATA_READ, DATA_WRITE, DESTRUCTIVE, PERMISSION, weigh
 from auditor.access.patterns import arn_segments, glob
+from auditor.access.subjects import PROBE
 from auditor.config import Config
 from auditor.facts import AccountAccess
 from auditor.resources import Group, Role, User

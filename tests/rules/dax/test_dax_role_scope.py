@@ -140,6 +140,12 @@ def test_a_prefix_and_what_names_no_table_are_in_scope() -> None:
     assert Case(prefix, allow(["dynamodb:ListTables", "dynamodb:DescribeTable"])).say().status is Status.PASS
 
 
+@pytest.mark.parametrize("pattern", ["d*", "dd*", "*-*1*", "ddb*-*"])
+def test_a_short_prefix_is_no_wildcard(pattern: str) -> None:
+    resource = f"arn:aws:dynamodb:*:*:table/{pattern}"
+    assert Case(allow("dynamodb:GetItem", resource)).say().status is Status.PASS
+
+
 def test_what_an_scp_blocks_is_milder() -> None:
     case = Case(allow("dynamodb:*"))
     case.world.block(deny("dynamodb:*"))
