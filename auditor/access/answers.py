@@ -14,9 +14,9 @@ from typing import Any
 
 from auditor.access.actions import Action, find
 from auditor.access.estate import DATA_ACTIONS, Cluster, Estate, Key, Pool, Principal, Table
-from auditor.access.evaluate import Decision, Policies, Request, evaluate
+from auditor.access.evaluate import RANK, Decision, Policies, Request, evaluate
 from auditor.access.formula import atoms
-from auditor.access.paths import RANK, Answer, Path, Step, Way, blockers, fixed, merged, path_of
+from auditor.access.paths import Answer, Path, Step, Way, blockers, fixed, merged, path_of
 from auditor.access.policy import Named, Policy, read
 from auditor.access.strangers import ALLOW_ALL, STRANGER, federation, outside_of, stranger_of
 from auditor.access.verbs import actions_of, decrypt_context, resources_of

@@ -15,7 +15,7 @@ from auditor.access.estate import Estate, Principal
 from auditor.access.extents import Extent
 from auditor.access.formula import Atom, Formula
 from auditor.access.patterns import Glob, Variable, template
-from auditor.access.policy import Named, Policy, Statement, read
+from auditor.access.policy import Named, Policy, Statement, lost, read
 
 #: Condition keys whose values differ between tables; those of the second line only where DynamoDB asks KMS.
 TABLE_KEYS = (
@@ -129,15 +129,6 @@ def cuts(digest: Digest) -> Iterator[int]:
     yield digest.actions
     for kind in digest.kinds:
         yield digest.actions & kind
-
-
-def lost(name: str) -> tuple[Atom, Atom]:
-    """Return the questions whether a policy that cannot be read allows, and denies."""
-    called = name if "policy" in name else f"policy {name}"
-    return (
-        Atom(f"{called}, which cannot be read, allows it", "note"),
-        Atom(f"{called}, which cannot be read, denies it", "note"),
-    )
 
 
 class Reader:

@@ -15,7 +15,7 @@ from auditor.access.actions import RCP_SERVICES, find
 from auditor.access.conditions import Context, Keys, doubt, holds, possible
 from auditor.access.formula import Atom, Formula, every, negate, refine, some
 from auditor.access.patterns import SEGMENTS, arn_pattern
-from auditor.access.policy import Policy, Statement, read, scalar
+from auditor.access.policy import Policy, Statement, lost, read, scalar
 from auditor.access.principals import FEDERATED_ACTIONS, Caller, caller, denied_by_exclusion, named
 from auditor.access.principals import Named as NamedCaller
 from auditor.access.words import in_words
@@ -121,6 +121,10 @@ class Hit:
         """The statement in words: its Sid, or its number."""
         name = self.policy if "policy" in self.policy else f"policy {self.policy}"
         return f"{name}, which cannot be read" if self.index < 0 else f"statement {self.sid or self.index} of {name}"
+
+
+#: How good a verdict is.
+RANK = {"denied": 0, "conditional": 1, "allowed": 2}
 
 
 @dataclass(frozen=True)
@@ -243,9 +247,7 @@ class _Evaluation:
         for number, document in enumerate(_documents(documents)):
             policy = self._read(document, name if name.endswith("policy") else f"{name} {number}")
             if policy.unreadable is not None:
-                called = policy.name if "policy" in policy.name else f"policy {policy.name}"
-                note = Atom(f"{called}, which cannot be read, allows it", "note")
-                refusal = Atom(f"{called}, which cannot be read, denies it", "note")
+                note, refusal = lost(policy.name)
                 allow.append(note)
                 deny.append(refusal)
                 self.hits.append(Hit(kind, policy.name, "", -1, True, note, level))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 
-from auditor.access.evaluate import Decision, Hit
+from auditor.access.evaluate import RANK, Decision, Hit
 from auditor.access.strangers import ALLOW_ALL
 
 
@@ -85,10 +85,6 @@ class Way:
         """The conditions of all steps, in words."""
         parts = [step.decision.conditions for step in self.steps if step.decision.conditions]
         return " and ".join(dict.fromkeys([*parts, *self.extra]))
-
-
-#: How good a verdict is.
-RANK = {"denied": 0, "conditional": 1, "allowed": 2}
 
 
 def merged(first: Answer, second: Answer) -> Answer:

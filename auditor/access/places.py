@@ -12,10 +12,10 @@ from functools import cached_property
 from typing import Any
 
 from auditor.access.conditions import Context
-from auditor.access.digests import Digest, Reader, lost
+from auditor.access.digests import Digest, Reader
 from auditor.access.estate import Estate, Key, Principal, Table
 from auditor.access.patterns import Resolve
-from auditor.access.policy import Named, Policy, Statement, read
+from auditor.access.policy import Named, Policy, Statement, lost, read
 from auditor.access.spaces import Space, set_bits
 from auditor.access.verbs import decrypt_context
 

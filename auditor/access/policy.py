@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
+from auditor.access.formula import Atom
 from auditor.access.patterns import Glob, glob
 
 #: Versions of the policy language; only the newer one has policy variables.
@@ -29,6 +30,19 @@ DEAD_ACTIONS = frozenset(
 
 #: A principal that was deleted: IAM puts its unique id in its place.
 DELETED = re.compile(r"A(IDA|ROA|GPA|NPA)[A-Z0-9]{8,}\Z")
+
+
+#: The document that allows everything, for whom something else limits.
+EVERYTHING = {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}}
+
+
+def lost(name: str) -> tuple[Atom, Atom]:
+    """Return the questions whether a policy that cannot be read allows, and whether it denies."""
+    called = name if "policy" in name else f"policy {name}"
+    return (
+        Atom(f"{called}, which cannot be read, allows it", "note"),
+        Atom(f"{called}, which cannot be read, denies it", "note"),
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,17 +13,14 @@ from typing import Any
 from auditor.access.actions import Action
 from auditor.access.choices import covers_all, feasible
 from auditor.access.conditions import possible
-from auditor.access.evaluate import Hit, Policies, Request, evaluate
+from auditor.access.evaluate import RANK, Hit, Policies, Request, evaluate
 from auditor.access.formula import Answers, Atom, Formula, assume, atoms, refine
 from auditor.access.outsiders import Outsider, Trial, World
-from auditor.access.policy import Named, Policy, read
+from auditor.access.policy import EVERYTHING, Named, Policy, read
 from auditor.access.words import in_words
 
 #: The outsider's own policies: what its account allows is its own affair.
-ALLOW_ALL = Named(
-    "the policies of the outsider's own account",
-    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
-)
+ALLOW_ALL = Named("the policies of the outsider's own account", EVERYTHING)
 
 #: Steps after which the search for what an outsider chooses gives up; the verdict is then conditional.
 BUDGET = 3000
@@ -96,7 +93,7 @@ def reach(
     for resource in resources:
         for world in trial.worlds(action, resource, owner, organization, context or {}):
             found = _attempt(world, policy, action, resource, owner, rcps)
-            if best is None or _RANK[found.verdict] > _RANK[best.verdict]:
+            if best is None or RANK[found.verdict] > RANK[best.verdict]:
                 best = found
             if best.verdict == "allowed":
                 return best
@@ -149,8 +146,6 @@ def survey(
 
 #: Actions that have rules of their own: condition keys that AWS contradicts itself on, no resource control policies.
 _APART = ("dynamodb:searchvectors", "kms:retiregrant")
-
-_RANK = {"denied": 0, "conditional": 1, "allowed": 2}
 
 
 def _attempt(

@@ -6,19 +6,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from auditor.access.estate import Estate, Principal, Table
-from auditor.access.policy import Named
+from auditor.access.outsiders import SHARED_PROVIDERS as TENANTED_PROVIDERS
+from auditor.access.policy import EVERYTHING, Named
 
 #: Allows everything: what is assumed of principals whose own policies are another account's business.
-ALLOW_ALL = Named(
-    "the policies of the caller's own account",
-    {"Version": "2012-10-17", "Statement": {"Effect": "Allow", "Action": "*", "Resource": "*"}},
-)
+ALLOW_ALL = Named("the policies of the caller's own account", EVERYTHING)
 
 #: Issuers of web identities that serve many customers, so that a role must say whose identities may assume it.
 SHARED_PROVIDERS = (
-    *("token.actions.githubusercontent.com", "gitlab.com", "app.terraform.io", "accounts.google.com"),
-    *("www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com", "agent.buildkite.com"),
-    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com", "oidc.vercel.com"),
+    *TENANTED_PROVIDERS,
+    *("accounts.google.com", "www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com"),
+    *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com"),
 )
 
 

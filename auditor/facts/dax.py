@@ -38,6 +38,22 @@ class DaxSettings:
     node_zones: tuple[str, ...] = ()
     total_nodes: int = 0
 
+    def sharing(self, cluster: DaxCluster, clusters: Mapping[DaxCluster, DaxSettings | Gap]) -> list[DaxCluster]:
+        """Return the clusters that have this cluster's role, in order: a finding on the role is made at the first.
+
+        Clusters of other accounts are not seen from the role's account, so that its own, where there are any, are all.
+
+        Args:
+            cluster: The cluster that these settings are of.
+            clusters: All known ones.
+        """
+        same = {
+            one for one, known in clusters.items() if isinstance(known, DaxSettings) and known.role_arn == self.role_arn
+        }
+        same.add(cluster)
+        at_home = {one for one in same if (self.role_arn or "").split(":")[4:5] == [one.account.id]}
+        return sorted(at_home or same)
+
 
 @dataclass(frozen=True, slots=True)
 class DaxSubnetGroup:

@@ -94,11 +94,7 @@ def dax_role_scope(
     arn = settings.role_arn
     if not arn:
         return unknown("DAX did not say which role the cluster has.", IamRoleArn=arn)
-    using = {one for one, known in clusters.items() if isinstance(known, DaxSettings) and known.role_arn == arn}
-    using.add(cluster)
-    # Clusters of other accounts are not seen from the role's account, so its own come first.
-    at_home = {one for one in using if arn.split(":")[4:5] == [one.account.id]}
-    sharing = sorted(at_home or using)
+    sharing = settings.sharing(cluster, clusters)
     if sharing[0] != cluster:
         # The role has one finding, made when its first cluster was judged.
         return None

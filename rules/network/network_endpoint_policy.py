@@ -7,6 +7,7 @@ from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable
 from auditor.access import Decision, Policies, Policy, Request, evaluate, read
 from auditor.access.formula import atoms
 from auditor.access.patterns import arn_segments, glob
+from auditor.access.policy import EVERYTHING
 from auditor.config import Config
 from auditor.facts import Endpoint, Gap, Organization, Sensitivity, VpcCoverage, VpcEndpoints
 from auditor.resources import Table, Vpc, VpcEndpoint
@@ -23,7 +24,6 @@ WRITES = (
 STREAM_READS = ("dynamodb:GetRecords",)
 
 #: What the caller's own policies and the foreign table's policy say: everything, so that the endpoint's decides.
-ANYTHING = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
 ANYBODY = {
     "Version": "2012-10-17",
     "Statement": [{"Effect": "Allow", "Principal": "*", "Action": "*", "Resource": "*"}],
@@ -305,4 +305,4 @@ def _decide(
         supplied_keys=["aws:PrincipalArn", "aws:userid", "aws:VpcSourceIp", "aws:UserAgent"],
         absent_keys=absent,
     )
-    return evaluate(request, Policies(identity=[ANYTHING], resource=ANYBODY, endpoint=endpoint.policy))
+    return evaluate(request, Policies(identity=[EVERYTHING], resource=ANYBODY, endpoint=endpoint.policy))

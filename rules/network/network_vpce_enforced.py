@@ -7,6 +7,7 @@ from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable
 from auditor.access import Decision, Named, Policies, Request, evaluate, read
 from auditor.access.estate import Estate, Principal
 from auditor.access.formula import atoms
+from auditor.access.policy import EVERYTHING
 from auditor.config import Config
 from auditor.facts import AccountAccess, Gap, ResourcePolicy, Sensitivity, TableAccess, VpcEndpoints
 from auditor.resources import Region, Table
@@ -20,9 +21,7 @@ ACTIONS = tuple(
 )
 ON_INDEXES = ("dynamodb:Query", "dynamodb:Scan", "dynamodb:PartiQLSelect")
 
-ANYTHING = Named(
-    "everything", {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}]}
-)
+ANYTHING = Named("everything", EVERYTHING)
 
 #: Keys that say from where a request comes.
 NETWORK = ("aws:sourcevpce", "aws:sourcevpc", "aws:sourceip", "aws:vpcsourceip")
