@@ -8,6 +8,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from auditor import facts, resources
     from auditor.rule_api import (
+        Members,
         Remediation,
         Severity,
         Side,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "Members",
     "Remediation",
     "Severity",
     "Side",

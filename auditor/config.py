@@ -80,6 +80,10 @@ class Sampling(Struct, frozen=True, forbid_unknown_fields=True):
     max_rcu: Annotated[int, Meta(ge=1)] = 50
 
 
+#: Nothing is read of any item.
+NO_SAMPLING = Sampling()
+
+
 class Run(Struct, frozen=True, forbid_unknown_fields=True):
     """Defaults of the command's options, by the option's name with underscores; null or [] leaves one as it is."""
 

@@ -19,7 +19,7 @@ from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
 from auditor.resources import DaxCluster, Region, Resource, Table, ancestor, region_of
-from auditor.rule_api import Rule, Severity, Status, Verdict, not_applicable, unknown
+from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
 log = logging.getLogger(__name__)
 
@@ -39,6 +39,7 @@ def signatures(rules: Iterable[Rule]) -> Iterator[Signature]:
     """Yield what rules need: their own signatures, and that of the context which moves their severity."""
     for rule in rules:
         yield rule.signature
+        yield from signatures(rule.parts.values())
         context = _context_signature(rule)
         if context is not None:
             yield context
@@ -57,6 +58,8 @@ class Resolver:
     config: Config
     _derived: dict[tuple[type, Resource], Any] = field(default_factory=dict)
     _across: dict[tuple[type, type[Resource]], Mapping[Resource, Any]] = field(default_factory=dict)
+    _verdicts: dict[tuple[str, Resource], tuple[Verdict, ...]] = field(default_factory=dict)
+    _gated: dict[str, bool] = field(default_factory=dict)
 
     def get(self, fact_type: type, resource: Resource) -> Any:
         """Return the fact, or the gap, of a type about a resource or the nearest one above it."""
@@ -77,6 +80,8 @@ class Resolver:
         return gap if gap is not None else derivation.function(resource, **arguments)
 
     def _absent(self, fact_type: type, resource: Resource) -> Gap:
+        if RAW[fact_type].opt_in:
+            return Gap(Reason.PARTIAL_DATA, "Item sampling is off: `sampling.items_per_table` turns it on.")
         if not self.inventory.in_scope(resource):
             where = f"{resource.noun} {resource.label}"
             return Gap(Reason.PARTIAL_DATA, f"The {where} is not part of this audit.")
@@ -115,6 +120,46 @@ class Resolver:
                 found = {resource: self.get(fact_type, resource) for resource in resources}
             self._across[fact_type, kind] = found
         return self._across[fact_type, kind]
+
+    def verdicts(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:
+        """Return what a rule says of one resource."""
+        return tuple(self._judge(rule, resource))
+
+    def part(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:
+        """Return what a member of a composite rule says of one resource; many composites may ask for the same."""
+        key = (rule.id, resource)
+        if key not in self._verdicts:
+            self._verdicts[key] = self.verdicts(rule, resource)
+        return self._verdicts[key]
+
+    def in_use_only(self, rule: Rule) -> bool:
+        """Tell whether a rule, or one that it sums up, rests on what is collected only in regions in use."""
+        if rule.id not in self._gated:
+            own = (rule.signature, *(part.signature for part in rule.parts.values()))
+            self._gated[rule.id] = any(RAW[fact_type].in_use_only for fact_type, _ in raw_closure(own))
+        return self._gated[rule.id]
+
+    def _judge(self, rule: Rule, resource: Resource) -> Iterable[Verdict]:
+        region = region_of(resource)
+        # What another account shares stands in a region of that account, whose tables are none of our business.
+        gated = self.in_use_only(rule) and region is not None and self.inventory.in_scope(region)
+        use = self.get(RegionUse, resource) if gated else None
+        if isinstance(use, Gap):
+            return [unknown(use)]  # without tables the rule would not apply, and whether there are any is not known
+        if use is not None and not use.in_use and isinstance(resource, Region):
+            return [not_applicable("The region has no tables and no DAX clusters.")]
+        try:
+            arguments, gap = self.arguments(rule.signature, resource)
+            if gap is not None:
+                return [unknown(gap)]
+            if rule.signature.takes_members:
+                members = Members(lambda part, where: self.part(rule.parts[part], where), rule.parts)
+                arguments[rule.signature.takes_members] = members
+            return tuple(rule.judge(resource, arguments))
+        except (Exception, SystemExit) as error:  # a broken rule spoils its own verdict, not the run
+            log.debug("rule %s failed on %s", rule.id, resource.arn, exc_info=True)
+            text = f"The rule itself failed: {type(error).__name__}: {error}"
+            return [unknown(text, reason=Reason.RULE_ERROR)]
 
 
 @dataclass(frozen=True)
@@ -168,25 +213,12 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
 
 def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
     inventory = resolver.inventory
-    in_use_only = any(RAW[fact_type].in_use_only for fact_type, _ in raw_closure([rule.signature]))
     listing_gaps = dict(_listing_gaps(rule, resolver))
     for kind in rule.signature.kinds:
         for resource in inventory.of_kind(kind):
-            if not inventory.in_scope(resource):
-                continue
-            region = region_of(resource)
-            # What another account shares stands in a region of that account, whose tables are none of our business.
-            gated = in_use_only and region is not None and inventory.in_scope(region)
-            use = resolver.get(RegionUse, resource) if gated else None
-            if isinstance(use, Gap):
-                # Without tables the rule would not apply, and whether there are any is not known.
-                yield from _findings(rule, resource, [unknown(use)], resolver)
-            elif use is not None and not use.in_use and isinstance(resource, Region):
-                verdict = not_applicable("The region has no tables and no DAX clusters.")
-                yield from _findings(rule, resource, [verdict], resolver)
-            else:
-                yield from _findings(rule, resource, _verdicts(rule, resource, resolver), resolver)
-    if in_use_only:
+            if inventory.in_scope(resource):
+                yield from _findings(rule, resource, resolver.verdicts(rule, resource), resolver)
+    if resolver.in_use_only(rule):
         for here in inventory.of_kind(Region):
             use = resolver.get(RegionUse, here)
             if isinstance(use, Gap) and inventory.in_scope(here):
@@ -221,18 +253,6 @@ def _is_owed(lister: type, resource: Resource, resolver: Resolver) -> bool:
         return False
     use = resolver.get(RegionUse, resource) if RAW[lister].in_use_only else None
     return use is None or (isinstance(use, RegionUse) and use.in_use)
-
-
-def _verdicts(rule: Rule, resource: Resource, resolver: Resolver) -> Iterable[Verdict]:
-    try:
-        arguments, gap = resolver.arguments(rule.signature, resource)
-        if gap is not None:
-            return [unknown(gap)]
-        return rule.judge(resource, arguments)
-    except (Exception, SystemExit) as error:  # a broken rule spoils its own verdict, not the run
-        log.debug("rule %s failed on %s", rule.id, resource.arn, exc_info=True)
-        text = f"The rule itself failed: {type(error).__name__}: {error}"
-        return [unknown(text, reason=Reason.RULE_ERROR)]
 
 
 def _findings(rule: Rule, resource: Resource, verdicts: Iterable[Verdict], resolver: Resolver) -> Iterator[Finding]:

@@ -44,7 +44,7 @@ def bundled(name: str) -> Path:
 @functools.cache
 def built_in() -> Rules:
     """Return the built-in rules by id."""
-    return _collect([("_ddbaudit_rules", bundled("rules"))])
+    return _composed(_collect([("_ddbaudit_rules", bundled("rules"))]))
 
 
 def load(folders: Iterable[Path] = ()) -> Rules:
@@ -66,7 +66,7 @@ def load(folders: Iterable[Path] = ()) -> Rules:
         _add(rules, _collect([(module.__name__, path) for path in paths]))
     for folder in {folder.resolve(): folder for folder in folders}.values():
         _add(rules, read_folder(folder))
-    return dict(sorted(rules.items()))
+    return _composed(dict(sorted(rules.items())))
 
 
 def read_folder(folder: Path) -> Rules:
@@ -82,6 +82,16 @@ def read_folder(folder: Path) -> Rules:
     if not rules:
         raise UsageError(f"{folder}: no rule in there.", "`ddbaudit rules new ID` writes one.")
     return rules
+
+
+def _composed(rules: Rules) -> Rules:
+    """Return the rules, those that sum others up with their members as these are now."""
+    return {
+        rule_id: replace(rule, parts={one: rules[one] for one in rule.composed_of if one in rules})
+        if rule.composed_of
+        else rule
+        for rule_id, rule in rules.items()
+    }
 
 
 def _add(rules: dict[str, Rule], more: Rules) -> None:
@@ -184,11 +194,11 @@ def select(
             raise UsageError(
                 f'the configuration switches off what "{pattern}" names.', "Remove `enabled: false` there."
             )
+    kept = {rule_id: rule for rule_id, rule in rules.items() if not any(_matches([rule_id], one) for one in exclude)}
     chosen = {
         rule_id: rule
-        for rule_id, rule in rules.items()
+        for rule_id, rule in _composed(kept).items()
         if (not include or any(_matches([rule_id], pattern) for pattern in include))
-        and not any(_matches([rule_id], pattern) for pattern in exclude)
         and (severity is None or rule.severity >= severity)
     }
     if not chosen:
@@ -247,7 +257,7 @@ def configure(rules: Rules, config: Config, root: yaml.Node | None, path: Path |
             values = {name: msgspec.convert(value, known[name]) for name, value in given.items()}
             changed[rule.id] = rule.configured(Severity[level.upper()] if level else None, values)
     raise_problems(path or Path("ddbaudit.yaml"), problems)
-    return changed
+    return _composed(changed)
 
 
 def _rule_nodes(root: yaml.Node) -> list[tuple[yaml.Node, yaml.Node]]:

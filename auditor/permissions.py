@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from auditor import engine
-from auditor.facts.base import RAW, FactInfo
+from auditor.facts.base import IAM_ACTIONS, RAW, FactInfo
 from auditor.resources import Resource
 from auditor.rule_api import Rule
 
@@ -24,6 +24,22 @@ SIDS = {
     "iam": "Identities",
     "organizations": "Organization",
     "cognito-identity": "IdentityPools",
+    "access-analyzer": "AccessAnalyzer",
+    "application-autoscaling": "AutoScaling",
+    "backup": "Backups",
+    "cloudwatch": "Alarms",
+    "config": "Config",
+    "directconnect": "DirectConnect",
+    "events": "EventRules",
+    "guardduty": "GuardDuty",
+    "kinesis": "KinesisStreams",
+    "lambda": "Functions",
+    "logs": "MetricFilters",
+    "pipes": "Pipes",
+    "route53": "PrivateZones",
+    "s3": "ExportBuckets",
+    "securityhub": "SecurityHub",
+    "sns": "Topics",
 }
 
 #: Actions that read or change items. The auditor never needs them; the policy denies them for good.
@@ -43,26 +59,50 @@ ITEM_ACTIONS = [
 ]
 
 
-def operations(rules: Iterable[Rule]) -> list[str]:
-    """Return the API operations that the facts of some rules take, sorted, as ``service:Operation``."""
+#: What item sampling takes, in a statement of its own: reading through DynamoDB what a KMS key encrypts.
+DECRYPTION: dict[str, Any] = {
+    "Sid": "DecryptThroughDynamoDB",
+    "Effect": "Allow",
+    "Action": "kms:Decrypt",
+    "Resource": "*",
+    "Condition": {"StringLike": {"kms:ViaService": "dynamodb.*.amazonaws.com*"}},
+}
+
+
+def operations(rules: Iterable[Rule], *, sampling: bool = True) -> list[str]:
+    """Return the API operations that the facts of some rules take, sorted, as ``service:Operation``.
+
+    Args:
+        rules: The rules.
+        sampling: Items may be sampled: the operations that this takes count too.
+    """
     pairs: set[tuple[type, type[Resource]]] = engine.wanted(rules)
     infos: list[tuple[FactInfo, type[Resource]]] = [(RAW[fact_type], kind) for fact_type, kind in pairs]
-    return sorted({operation for info, kind in infos for operation in info.operations_for(kind)})
+    return sorted({one for info, kind in infos if sampling or not info.opt_in for one in info.operations_for(kind)})
 
 
-def actions(rules: Iterable[Rule]) -> list[str]:
+def actions(rules: Iterable[Rule], *, sampling: bool = False) -> list[str]:
     """Return the IAM actions behind :func:`operations`, those of the set-up included, sorted."""
-    return sorted({*SETUP, *operations(rules)})
+    return sorted({*SETUP, *(IAM_ACTIONS.get(one, one) for one in operations(rules, sampling=sampling))})
 
 
-def policy(rules: Iterable[Rule]) -> dict[str, Any]:
-    """Return an IAM policy document: one statement a service, and a Deny on items."""
+def policy(rules: Iterable[Rule], *, sampling: bool = False) -> dict[str, Any]:
+    """Return an IAM policy document: one statement a service, and a Deny on items.
+
+    Args:
+        rules: The rules that the auditor is to answer.
+        sampling: It may read items: only then dynamodb:Scan is allowed, and left out of the Deny.
+    """
     by_service: dict[str, list[str]] = {}
-    for action in actions(rules):
+    needed = actions(rules, sampling=sampling)
+    for action in needed:
         by_service.setdefault(action.partition(":")[0], []).append(action)
-    statements = [
+    statements: list[dict[str, Any]] = [
         {"Sid": f"Read{SIDS.get(service, service.title())}", "Effect": "Allow", "Action": names, "Resource": "*"}
         for service, names in sorted(by_service.items())
     ]
-    statements.append({"Sid": "NeverTouchItems", "Effect": "Deny", "Action": ITEM_ACTIONS, "Resource": "*"})
+    if "dynamodb:Scan" in needed:
+        statements.append(DECRYPTION)
+    never = [action for action in ITEM_ACTIONS if action not in needed]
+    statements.append({"Sid": "NeverTouchItems", "Effect": "Deny", "Action": never, "Resource": "*"})
     return {"Version": "2012-10-17", "Statement": statements}

@@ -135,7 +135,10 @@ class Report:
     def score(self) -> float | None:
         """100 x passed / (passed + failed), weighted by severity; None if nothing was judged."""
         weight: Counter[Status] = Counter()
+        composite = {rule.id for rule in self.rules if rule.composed_of}
         for finding in self.findings:
+            if finding.rule in composite:
+                continue  # it says again what its members say
             weight[finding.status] += WEIGHTS[finding.severity]
         judged = weight[Status.PASS] + weight[Status.FAIL]
         return round(100 * weight[Status.PASS] / judged, 1) if judged else None

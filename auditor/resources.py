@@ -141,6 +141,7 @@ class RegionalResource(Resource):
     name: str
     above: ClassVar[tuple[type[Resource], ...]] = (Region, Account)
     service: ClassVar[str]
+    #: What stands before the name in the ARN, the separator included.
     path: ClassVar[str]
 
     @property
@@ -152,7 +153,7 @@ class RegionalResource(Resource):
     def arn(self) -> str:
         """Its ARN."""
         owner = self.region.account
-        return f"arn:{owner.partition}:{self.service}:{self.region.name}:{owner.id}:{self.path}/{self.name}"
+        return f"arn:{owner.partition}:{self.service}:{self.region.name}:{owner.id}:{self.path}{self.name}"
 
     @property
     def parent(self) -> Resource | None:
@@ -168,8 +169,8 @@ class RegionalResource(Resource):
     def from_arn(cls, arn: str) -> Self:
         """Parse an ARN of this kind."""
         partition, service, region, account, rest = _split(arn)
-        path, slash, name = rest.partition("/")
-        if service != cls.service or path != cls.path or not slash or not name:
+        name = rest.removeprefix(cls.path)
+        if service != cls.service or not rest.startswith(cls.path) or not name:
             raise ValueError(f"not a resource of the kind {cls.noun}: {arn!r}")
         return cls(Region(Account(account, partition), region), name)
 
@@ -181,7 +182,7 @@ class Table(RegionalResource):
     cfn_type = "AWS::DynamoDB::Table"
     noun = "table"
     service = "dynamodb"
-    path = "table"
+    path = "table/"
 
 
 class DaxCluster(RegionalResource):
@@ -191,7 +192,7 @@ class DaxCluster(RegionalResource):
     cfn_type = "AWS::DAX::Cluster"
     noun = "DAX cluster"
     service = "dax"
-    path = "cache"
+    path = "cache/"
 
 
 class Key(RegionalResource):
@@ -201,7 +202,7 @@ class Key(RegionalResource):
     cfn_type = "AWS::KMS::Key"
     noun = "KMS key"
     service = "kms"
-    path = "key"
+    path = "key/"
 
 
 class Vpc(RegionalResource):
@@ -211,7 +212,7 @@ class Vpc(RegionalResource):
     cfn_type = "AWS::EC2::VPC"
     noun = "VPC"
     service = "ec2"
-    path = "vpc"
+    path = "vpc/"
 
 
 class Subnet(RegionalResource):
@@ -221,7 +222,7 @@ class Subnet(RegionalResource):
     cfn_type = "AWS::EC2::Subnet"
     noun = "subnet"
     service = "ec2"
-    path = "subnet"
+    path = "subnet/"
 
 
 class VpcEndpoint(RegionalResource):
@@ -231,7 +232,7 @@ class VpcEndpoint(RegionalResource):
     cfn_type = "AWS::EC2::VPCEndpoint"
     noun = "VPC endpoint"
     service = "ec2"
-    path = "vpc-endpoint"
+    path = "vpc-endpoint/"
 
 
 class IdentityPool(RegionalResource):
@@ -241,7 +242,7 @@ class IdentityPool(RegionalResource):
     cfn_type = "AWS::Cognito::IdentityPool"
     noun = "identity pool"
     service = "cognito-identity"
-    path = "identitypool"
+    path = "identitypool/"
 
 
 class Trail(RegionalResource):
@@ -251,7 +252,113 @@ class Trail(RegionalResource):
     cfn_type = "AWS::CloudTrail::Trail"
     noun = "trail"
     service = "cloudtrail"
-    path = "trail"
+    path = "trail/"
+
+
+class LogGroup(RegionalResource):
+    """A CloudWatch Logs log group that a trail delivers to; its account is the trail's."""
+
+    __slots__ = ()
+    cfn_type = "AWS::Logs::LogGroup"
+    noun = "log group"
+    service = "logs"
+    path = "log-group:"
+
+    @classmethod
+    def from_arn(cls, arn: str) -> Self:
+        """Parse the ARN of a log group, also in the form for all its streams, which ends in ``:*``."""
+        return super().from_arn(arn.removesuffix(":*"))
+
+
+class Alarm(RegionalResource):
+    """A CloudWatch alarm: on a metric, a composite one, or one on a log query."""
+
+    __slots__ = ()
+    cfn_type = "AWS::CloudWatch::Alarm"
+    noun = "alarm"
+    service = "cloudwatch"
+    path = "alarm:"
+
+
+class EventRule(RegionalResource):
+    """An EventBridge rule on the default event bus."""
+
+    __slots__ = ()
+    cfn_type = "AWS::Events::Rule"
+    noun = "EventBridge rule"
+    service = "events"
+    path = "rule/"
+
+
+class Topic(RegionalResource):
+    """An SNS topic; its account may be a foreign one."""
+
+    __slots__ = ()
+    cfn_type = "AWS::SNS::Topic"
+    noun = "SNS topic"
+    service = "sns"
+    path = ""
+
+
+class KinesisStream(RegionalResource):
+    """A Kinesis data stream that a table's changes go to; its account may be a foreign one."""
+
+    __slots__ = ()
+    cfn_type = "AWS::Kinesis::Stream"
+    noun = "Kinesis data stream"
+    service = "kinesis"
+    path = "stream/"
+
+
+class Instance(RegionalResource):
+    """An EC2 instance."""
+
+    __slots__ = ()
+    cfn_type = "AWS::EC2::Instance"
+    noun = "EC2 instance"
+    service = "ec2"
+    path = "instance/"
+
+
+class Function(RegionalResource):
+    """A Lambda function."""
+
+    __slots__ = ()
+    cfn_type = "AWS::Lambda::Function"
+    noun = "Lambda function"
+    service = "lambda"
+    path = "function:"
+
+
+@dataclass(frozen=True, slots=True, order=False)
+class Bucket(Resource):
+    """An S3 bucket that tables are exported to; its ARN names neither account nor region.
+
+    Attributes:
+        account: Its owner where that is known, else the account that exports to it.
+        name: Its name.
+    """
+
+    account: Account
+    name: str
+    cfn_type: ClassVar[str] = "AWS::S3::Bucket"
+    noun: ClassVar[str] = "S3 bucket"
+    above: ClassVar[tuple[type[Resource], ...]] = (Account,)
+
+    @property
+    def arn(self) -> str:
+        """``arn:aws:s3:::exports``."""
+        return f"arn:{self.account.partition}:s3:::{self.name}"
+
+    @property
+    def parent(self) -> Resource | None:
+        """The account."""
+        return self.account
+
+    @property
+    def label(self) -> str:
+        """Its name."""
+        return self.name
 
 
 @dataclass(frozen=True, slots=True, order=False)
@@ -368,6 +475,7 @@ class Role(IamResource):
 KINDS: tuple[type[Resource], ...] = (
     *(Account, Region, Table, Stream, DaxCluster, Key, Vpc, Subnet, VpcEndpoint, Trail),
     *(User, Group, Role, IdentityPool),
+    *(LogGroup, Alarm, EventRule, Topic, KinesisStream, Instance, Function),
 )
 
 

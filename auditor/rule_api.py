@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
-from typing import Any
+from typing import Any, ClassVar
 
 import msgspec
 
@@ -148,6 +148,21 @@ class Remediation:
     cloudformation: str
 
 
+class Members:
+    """What other rules say: the parameter of a rule that sums others up (``rule(composed_of=…)``)."""
+
+    of_other_rules: ClassVar[bool] = True
+
+    def __init__(self, ask: Callable[[str, Resource], tuple[Verdict, ...]], ids: Iterable[str]) -> None:
+        """Keep the question and the ids of the member rules that are enabled."""
+        self._ask = ask
+        self.ids = tuple(ids)
+
+    def of(self, rule_id: str, resource: Resource) -> tuple[Verdict, ...]:
+        """Return what a member rule says when asked about a resource; nothing where it is switched off."""
+        return self._ask(rule_id, resource) if rule_id in self.ids else ()
+
+
 @dataclass(frozen=True)
 class Setting:
     """One setting of a rule: a keyword-only parameter."""
@@ -168,6 +183,8 @@ class Rule:
         description: The rest of the docstring.
         domain: The folder that it stands in.
         source: Path of its file, for messages.
+        composed_of: Ids of the rules that it sums up. Its findings say nothing new and carry no weight in the score.
+        parts: Those of them that are enabled, configured.
     """
 
     id: str
@@ -185,6 +202,8 @@ class Rule:
     domain: str = ""
     source: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
+    composed_of: tuple[str, ...] = ()
+    parts: Mapping[str, Rule] = field(default_factory=dict)
 
     def configured(self, severity: Severity | None, values: Mapping[str, Any]) -> Rule:
         """Return the rule with other settings (and, if given, another base severity)."""
@@ -206,6 +225,7 @@ def rule(
     remediation: Remediation,
     references: Iterable[str],
     controls: Mapping[str, Iterable[str]] | None = None,
+    composed_of: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function a rule.
 
@@ -216,6 +236,7 @@ def rule(
         remediation: How to reach the good state.
         references: Addresses of the documents that say why.
         controls: Framework -> ids of the controls that the rule supports.
+        composed_of: Ids of the rules that it sums up; it gets their verdicts in a parameter of type ``Members``.
 
     Returns:
         A decorator that leaves the function callable as it is and puts the :class:`Rule` in its
@@ -226,7 +247,8 @@ def rule(
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        _check_declaration(function.__name__, severity, side, {"practices": practices, "references": references})
+        lists = {"practices": practices, "references": references, "composed_of": composed_of}
+        _check_declaration(function.__name__, severity, side, lists)
         signature = read_signature(function)
         title, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
         if not title or not rest.strip():
@@ -253,6 +275,7 @@ def rule(
             function=function,
             signature=signature,
             settings=tuple(_setting(function, signature, parameter) for parameter in signature.settings),
+            composed_of=tuple(composed_of),
         )
         return function
 

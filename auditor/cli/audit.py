@@ -279,7 +279,8 @@ def collect_from(accesses: list[Access], caller: Caller, settings: Settings, wan
     regions = list(settings["region"])
     log.info("collecting %d kinds of facts from %d accounts as %s", len(wanted), len(accesses), caller.arn)
     with progress_bar(settings) as progress:
-        return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress)
+        sampling = settings.config.sampling
+        return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress, sampling=sampling)
 
 
 @contextlib.contextmanager

@@ -57,6 +57,7 @@ class FactInfo:
     operations: tuple[str, ...]
     lists: tuple[type[Resource], ...] = ()
     in_use_only: bool = False
+    opt_in: bool = False
 
     def operations_for(self, kind: type[Resource]) -> tuple[str, ...]:
         """Return the operations that the fact takes about one kind of resource.
@@ -71,6 +72,15 @@ class FactInfo:
 #: What stands in a ``Mapping[Kind, Fact | Gap]`` for a resource that was deleted during the audit.
 VANISHED = Gap(Reason.PARTIAL_DATA, "It was deleted during the audit.")
 
+#: Operations whose IAM action has another name (AWS Service Authorization Reference).
+IAM_ACTIONS = {
+    "accessanalyzer:ListAnalyzers": "access-analyzer:ListAnalyzers",
+    "accessanalyzer:ListFindingsV2": "access-analyzer:ListFindings",
+    "s3:GetBucketEncryption": "s3:GetEncryptionConfiguration",
+    "s3:GetPublicAccessBlock": "s3:GetBucketPublicAccessBlock",
+    "s3:HeadBucket": "s3:ListBucket",
+}
+
 #: Raw facts. Each is collected by a source.
 RAW: dict[type, FactInfo] = {}
 
@@ -80,6 +90,7 @@ def fact(
     *operations: str,
     lists: type[Resource] | tuple[type[Resource], ...] = (),
     in_use_only: bool = False,
+    opt_in: bool = False,
 ) -> Callable[[_T], _T]:
     """Mark a frozen dataclass as a raw fact.
 
@@ -89,6 +100,8 @@ def fact(
         lists: The kinds of resource that it enumerates: without this fact nobody knows which ones exist.
             The class then has a method ``names()`` that yields them.
         in_use_only: It is collected only in regions that have tables or DAX clusters.
+        opt_in: It is collected only where the configuration turns item sampling on; otherwise it is a gap, and
+            its operations are neither called nor asked for as permissions.
     """
 
     def mark(cls: _T) -> _T:
@@ -97,6 +110,7 @@ def fact(
             operations,
             lists if isinstance(lists, tuple) else (lists,),
             in_use_only,
+            opt_in,
         )
         return cls
 
@@ -129,6 +143,7 @@ class Signature:
     settings: tuple[inspect.Parameter, ...] = ()
     hints: Mapping[str, Any] = field(default_factory=dict)
     takes_config: str | None = None
+    takes_members: str | None = None
 
 
 class SignatureError(TypeError):
@@ -163,6 +178,7 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     needs: list[Need] = []
     settings: list[inspect.Parameter] = []
     takes_config: str | None = None
+    takes_members: str | None = None
     for position, parameter in enumerate(inspect.signature(function).parameters.values()):
         where = f"{name}: parameter {parameter.name!r}"
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
@@ -181,11 +197,13 @@ def read_signature(function: Callable[..., Any]) -> Signature:
             kinds = members
         elif hint is Config:
             takes_config = parameter.name
+        elif getattr(hint, "of_other_rules", False):
+            takes_members = parameter.name
         else:
             needs.append(_need(parameter.name, hint, where))
     if not kinds:
         raise SignatureError(f"{name}: the first parameter must be the resource, such as `table: Table`.")
-    return Signature(kinds, tuple(needs), tuple(settings), hints, takes_config)
+    return Signature(kinds, tuple(needs), tuple(settings), hints, takes_config, takes_members)
 
 
 def _need(name: str, hint: Any, where: str) -> Need:

@@ -25,6 +25,8 @@ class DaxSettings:
         network_type: ``NetworkType``; absent means ipv4.
         node_zones: ``Nodes[].AvailabilityZone``, one entry a node.
         total_nodes: ``TotalNodes``.
+        active_nodes: ``ActiveNodes``; None when absent.
+        node_states: ``Nodes[].NodeStatus``, lower case, one entry a node.
     """
 
     status: str
@@ -37,6 +39,8 @@ class DaxSettings:
     network_type: str = "ipv4"
     node_zones: tuple[str, ...] = ()
     total_nodes: int = 0
+    active_nodes: int | None = None
+    node_states: tuple[str, ...] = ()
 
     def sharing(self, cluster: DaxCluster, clusters: Mapping[DaxCluster, DaxSettings | Gap]) -> list[DaxCluster]:
         """Return the clusters that have this cluster's role, in order: a finding on the role is made at the first.

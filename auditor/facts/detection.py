@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import Region
 
 
@@ -61,3 +62,136 @@ class ConfigDelivery:
     """The bucket names of the region's delivery channels (config:DescribeDeliveryChannels)."""
 
     buckets: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Detector:
+    """One GuardDuty detector.
+
+    Attributes:
+        id: Its id.
+        status: ``Status``, in capitals.
+        cloud_trail: Whether its CloudTrail source is enabled: the feature CLOUD_TRAIL, else
+            ``DataSources.CloudTrail.Status``; None when the answer names neither.
+        frequency: ``FindingPublishingFrequency``.
+    """
+
+    id: str
+    status: str
+    cloud_trail: bool | None = None
+    frequency: str | None = None
+
+
+@fact(Region, "guardduty:ListDetectors", "guardduty:GetDetector", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class Detectors:
+    """The GuardDuty detectors of a region: none or one."""
+
+    detectors: tuple[Detector, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Analyzer:
+    """One analyzer of IAM Access Analyzer: its ARN, ``type`` and ``status`` in capitals."""
+
+    arn: str
+    type: str
+    status: str
+
+
+@fact(Region, "accessanalyzer:ListAnalyzers", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class Analyzers:
+    """The analyzers of a region (accessanalyzer:ListAnalyzers)."""
+
+    analyzers: tuple[Analyzer, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AnalyzerFinding:
+    """One finding of an analyzer.
+
+    Attributes:
+        id: ``id``.
+        analyzer: The analyzer's ARN.
+        resource: ``resource``, an ARN.
+        resource_type: ``resourceType``.
+        type: ``findingType``, such as ExternalAccess.
+        status: ``status``, in capitals.
+    """
+
+    id: str
+    analyzer: str
+    resource: str
+    resource_type: str
+    type: str
+    status: str
+
+
+@fact(Region, "accessanalyzer:ListAnalyzers", "accessanalyzer:ListFindingsV2", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class AnalyzerFindings:
+    """The active findings of a region's external-access analyzers on tables, streams, keys and roles.
+
+    Attributes:
+        findings: In order of id.
+        unread: ARN of an analyzer -> why its findings could not be read.
+    """
+
+    findings: tuple[AnalyzerFinding, ...] = ()
+    unread: Mapping[str, Gap] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigRule:
+    """One rule of AWS Config.
+
+    Attributes:
+        name: ``ConfigRuleName``.
+        state: ``ConfigRuleState``, in capitals.
+        owner: ``Source.Owner``.
+        identifier: ``Source.SourceIdentifier``.
+        parameters: ``InputParameters``, read; values as text.
+        resource_types: ``Scope.ComplianceResourceTypes``.
+        resource_id: ``Scope.ComplianceResourceId``.
+        tag: ``Scope.TagKey``, or None.
+        created_by: ``CreatedBy``.
+    """
+
+    name: str
+    state: str
+    owner: str
+    identifier: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    resource_types: tuple[str, ...] = ()
+    resource_id: str | None = None
+    tag: str | None = None
+    created_by: str | None = None
+
+
+@fact(Region, "config:DescribeConfigRules", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class ConfigRules:
+    """The rules of AWS Config in a region (config:DescribeConfigRules)."""
+
+    rules: tuple[ConfigRule, ...]
+
+
+@fact(Region, "config:DescribeComplianceByConfigRule", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class ConfigCompliance:
+    """Rule name -> ``ComplianceType``, in capitals (config:DescribeComplianceByConfigRule)."""
+
+    compliance: Mapping[str, str]
+
+
+@fact(Region, "securityhub:GetEnabledStandards", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class SecurityStandards:
+    """The standards that Security Hub checks in a region (securityhub:GetEnabledStandards).
+
+    Attributes:
+        standards: ``StandardsArn`` -> ``StandardsStatus``, in capitals. Empty where Security Hub is off.
+    """
+
+    standards: Mapping[str, str]

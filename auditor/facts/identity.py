@@ -75,6 +75,7 @@ class RoleInfo:
         tags: ``Tags``.
         last_used: ``RoleLastUsed.LastUsedDate``.
         last_used_region: ``RoleLastUsed.Region``.
+        profiles: ARNs of ``InstanceProfileList``.
     """
 
     role: Role
@@ -85,6 +86,7 @@ class RoleInfo:
     tags: Mapping[str, str] = field(default_factory=dict)
     last_used: datetime | None = None
     last_used_region: str | None = None
+    profiles: tuple[str, ...] = ()
 
 
 @fact(
@@ -164,6 +166,36 @@ class CredentialReport:
 
     rows: Mapping[str, Credentials]
     generated: datetime | None = None
+
+
+@fact(Account, "iam:GetAccountSummary")
+@dataclass(frozen=True, slots=True)
+class AccountSummary:
+    """What ``SummaryMap`` says of the root user (iam:GetAccountSummary); None where it lacks an entry.
+
+    Attributes:
+        root_keys: ``AccountAccessKeysPresent``: how many access keys root has.
+        root_mfa: ``AccountMFAEnabled``.
+        root_password: ``AccountPasswordPresent``.
+    """
+
+    root_keys: int | None = None
+    root_mfa: bool | None = None
+    root_password: bool | None = None
+
+
+@fact(Account, "iam:ListOrganizationsFeatures")
+@dataclass(frozen=True, slots=True)
+class RootManagement:
+    """The centralised root features of the organisation (iam:ListOrganizationsFeatures).
+
+    Only the management account, or IAM's delegated administrator, may ask.
+
+    Attributes:
+        features: ``EnabledFeatures``, such as RootCredentialsManagement. Empty outside an organisation.
+    """
+
+    features: tuple[str, ...]
 
 
 @fact(Region, "cognito-identity:ListIdentityPools", lists=IdentityPool)

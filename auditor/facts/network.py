@@ -11,10 +11,15 @@ from auditor.resources import Region, Resource, Subnet, Vpc, VpcEndpoint
 
 @dataclass(frozen=True, slots=True)
 class VpcInfo:
-    """One VPC: whether it is the default one, and which account owns it."""
+    """One VPC: whether it is the default one, which account owns it, and its blocks.
+
+    Attributes:
+        cidrs: The associated IPv4 and IPv6 blocks (``CidrBlockAssociationSet``, ``Ipv6CidrBlockAssociationSet``).
+    """
 
     vpc: Vpc
     default: bool
+    cidrs: tuple[str, ...] = ()
 
 
 @fact(Region, "ec2:DescribeVpcs", lists=Vpc, in_use_only=True)
@@ -128,6 +133,8 @@ class Endpoint:
         service_region: ``ServiceRegion``, None for the endpoint's own region.
         policy: ``PolicyDocument`` as text.
         resource: The endpoint as a resource, for those of DynamoDB; None for other services' endpoints.
+        security_groups: ``Groups[].GroupId`` (interface endpoints).
+        dns_name: ``DnsEntries[0].DnsName``: what clients set as their endpoint_url.
     """
 
     id: str
@@ -141,6 +148,8 @@ class Endpoint:
     service_region: str | None = None
     policy: str | None = None
     resource: VpcEndpoint | None = None
+    security_groups: tuple[str, ...] = ()
+    dns_name: str | None = None
 
 
 @fact(Region, "ec2:DescribeVpcEndpoints", lists=VpcEndpoint, in_use_only=True)
@@ -246,6 +255,69 @@ class PrefixLists:
     """
 
     lists: tuple[PrefixList, ...]
+
+
+@fact(Region, "route53:ListHostedZonesByVPC", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class PrivateZones:
+    """The private hosted zones of VPCs that have an interface endpoint of DynamoDB (route53:ListHostedZonesByVPC).
+
+    Attributes:
+        zones: VPC id -> (name without the last dot, hosted zone id) of each zone, sorted.
+        unread: VPC id -> why its zones could not be read.
+    """
+
+    zones: Mapping[str, tuple[tuple[str, str], ...]] = field(default_factory=dict)
+    unread: Mapping[str, Gap] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """One entry of a security group's ``IpPermissions``.
+
+    Attributes:
+        protocol: ``IpProtocol``, lower case; ``-1`` is all protocols, and then there are no ports.
+        from_port: ``FromPort``, or None.
+        to_port: ``ToPort``, or None.
+        cidrs: ``IpRanges`` and ``Ipv6Ranges``.
+        groups: ``UserIdGroupPairs`` as (account or an empty text, group id).
+        prefix_lists: ``PrefixListIds``.
+    """
+
+    protocol: str
+    from_port: int | None = None
+    to_port: int | None = None
+    cidrs: tuple[str, ...] = ()
+    groups: tuple[tuple[str, str], ...] = ()
+    prefix_lists: tuple[str, ...] = ()
+
+    def admits(self, port: int) -> bool:
+        """Tell whether it lets TCP through to a port."""
+        if self.protocol == "-1":
+            return True
+        if self.protocol not in ("tcp", "6"):
+            return False
+        if self.from_port is None or self.to_port is None or (self.from_port, self.to_port) == (-1, -1):
+            return True
+        return self.from_port <= port <= self.to_port
+
+
+@dataclass(frozen=True, slots=True)
+class SecurityGroup:
+    """One security group: ``GroupId``, ``GroupName``, ``VpcId``, what it lets in."""
+
+    id: str
+    name: str
+    vpc_id: str
+    ingress: tuple[Permission, ...] = ()
+
+
+@fact(Region, "ec2:DescribeSecurityGroups", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class SecurityGroups:
+    """The security groups of a region by id (ec2:DescribeSecurityGroups)."""
+
+    groups: Mapping[str, SecurityGroup]
 
 
 @fact(Vpc, "ec2:DescribeVpcAttribute")

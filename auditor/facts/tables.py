@@ -41,11 +41,17 @@ class Index:
         name: ``IndexName``.
         kind: ``global`` (``GlobalSecondaryIndexes``), ``local`` or ``vector`` (``VectorIndexes``).
         partition_keys: The attributes of its partition key, in order; empty where AWS names none.
+        sort_keys: The attributes of its sort key, in order.
+        projected: ``Projection.NonKeyAttributes``.
+        vector: ``VectorAttribute.AttributeName`` (of a vector index).
     """
 
     name: str
     kind: str
     partition_keys: tuple[str, ...] = ()
+    sort_keys: tuple[str, ...] = ()
+    projected: tuple[str, ...] = ()
+    vector: str | None = None
 
 
 @fact(Table, "dynamodb:DescribeTable", lists=(Key, Stream))
@@ -71,6 +77,11 @@ class TableSettings:
         multi_region_consistency: ``MultiRegionConsistency``.
         disassociation_protection: ``DisassociationProtectionEnabled``; None when absent.
         partition_keys: The attributes of the table's partition key (``KeySchema`` entries of type HASH), in order.
+        sort_keys: The attributes of its sort key (type RANGE), in order.
+        stream_view: ``StreamSpecification.StreamViewType`` when the stream is enabled.
+        read_capacity: ``ProvisionedThroughput.ReadCapacityUnits``; 0 for on-demand tables.
+        max_read_units: ``OnDemandThroughput.MaxReadRequestUnits``; None when no maximum is set.
+        max_write_units: ``OnDemandThroughput.MaxWriteRequestUnits``.
         indexes: ``GlobalSecondaryIndexes``, ``LocalSecondaryIndexes`` and ``VectorIndexes``, in order of name.
     """
 
@@ -92,6 +103,11 @@ class TableSettings:
     disassociation_protection: bool | None = None
     partition_keys: tuple[str, ...] = ()
     indexes: tuple[Index, ...] = ()
+    sort_keys: tuple[str, ...] = ()
+    stream_view: str | None = None
+    read_capacity: int = 0
+    max_read_units: int | None = None
+    max_write_units: int | None = None
 
     @property
     def settled(self) -> bool:
@@ -164,6 +180,29 @@ class LegacyGlobalTables:
     """
 
     members: Mapping[str, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class ScalableTarget:
+    """One scalable target.
+
+    Attributes:
+        resource_id: ``ResourceId``: ``table/T`` or ``table/T/index/I``, by name.
+        dimension: ``ScalableDimension``, such as ``dynamodb:table:ReadCapacityUnits``.
+        suspended: ``SuspendedState`` has DynamicScalingInSuspended or DynamicScalingOutSuspended.
+    """
+
+    resource_id: str
+    dimension: str
+    suspended: bool = False
+
+
+@fact(Region, "application-autoscaling:DescribeScalableTargets", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class ScalableTargets:
+    """What Application Auto Scaling scales for DynamoDB in a region (DescribeScalableTargets)."""
+
+    targets: tuple[ScalableTarget, ...]
 
 
 @dataclass(frozen=True, slots=True)

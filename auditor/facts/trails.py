@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from auditor.facts.base import Gap, fact
-from auditor.resources import Region, Resource, Trail
+from auditor.resources import LogGroup, Region, Resource, Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +23,7 @@ class TrailInfo:
     log_group: str | None
 
 
-@fact(Region, "cloudtrail:DescribeTrails", lists=Trail, in_use_only=True)
+@fact(Region, "cloudtrail:DescribeTrails", lists=(Trail, LogGroup), in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class Trails:
     """The trails that reach a region: its own, and shadow copies of multi-region and organisation trails."""
@@ -31,9 +31,11 @@ class Trails:
     trails: tuple[TrailInfo, ...]
 
     def names(self) -> Iterator[Resource]:
-        """Yield the trails, each in its home region."""
+        """Yield the trails, each in its home region, and the log groups that they deliver to."""
         for info in self.trails:
             yield info.trail
+            if info.log_group:
+                yield LogGroup.from_arn(info.log_group)
 
 
 @fact(Trail, "cloudtrail:GetTrailStatus")

@@ -5,26 +5,39 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import UTC, datetime
 
+from auditor.config import NO_SAMPLING, Sampling
 from auditor.facts import CollectionTime, EnabledRegions, Gap, RegionScope
 from auditor.inventory import Caller, CallError, Inventory, Scope
 from auditor.resources import Account, Region, Resource
 from auditor.sources.aws import (
     account,
+    alarms,
+    autoscaling,
+    backup,
     cloudtrail,
     cognito,
+    compute,
     config_service,
     dax,
+    detection,
     dynamodb,
     ec2,
+    exports,
+    hybrid,
     iam,
+    items,
     kms,
     organizations,
+    streams,
 )
 from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
 from auditor.sources.aws.session import Access
 
 #: The modules whose collectors serve; importing them registers these.
-SERVICES = (account, cloudtrail, cognito, config_service, dax, dynamodb, ec2, iam, kms, organizations)
+SERVICES = (
+    *(account, alarms, autoscaling, backup, cloudtrail, cognito, compute, config_service, dax, detection),
+    *(dynamodb, ec2, exports, hybrid, iam, items, kms, organizations, streams),
+)
 
 
 def collect(
@@ -36,6 +49,7 @@ def collect(
     now: datetime | None = None,
     progress: Progress = lambda done, total: None,
     waits: tuple[float, ...] = THROTTLE_WAITS,
+    sampling: Sampling = NO_SAMPLING,
 ) -> Inventory:
     """Collect the wanted facts of some accounts.
 
@@ -47,6 +61,7 @@ def collect(
         now: The collection's time; default: the clock's.
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a call that was throttled to the end.
+        sampling: How many items may be read of a table (see :class:`auditor.config.Sampling`).
 
     Raises:
         UsageError: a region is not one of the account's partition.
@@ -81,5 +96,5 @@ def collect(
             inventory.put(owner, value)
     for scope in inventory.scopes:
         inventory.put(scope.account, CollectionTime(started, caller.arn))
-    Collection(inventory, kept, wanted, progress, waits).run()
+    Collection(inventory, kept, wanted, progress, waits, sampling).run()
     return inventory

@@ -50,6 +50,8 @@ def read_cluster(description: Mapping[str, Any]) -> DaxSettings:
         network_type=description.get("NetworkType", "ipv4").lower(),
         node_zones=tuple(node.get("AvailabilityZone", "") for node in description.get("Nodes", [])),
         total_nodes=description.get("TotalNodes", 0),
+        active_nodes=description.get("ActiveNodes"),
+        node_states=tuple(node.get("NodeStatus", "").lower() for node in description.get("Nodes", [])),
     )
 
 

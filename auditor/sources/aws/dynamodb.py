@@ -59,6 +59,7 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
         created=utc(description.get("CreationDateTime")),
         item_count=description.get("ItemCount", 0),
         stream_arn=description.get("LatestStreamArn") if stream.get("StreamEnabled") else None,
+        stream_view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
         replicas=tuple(_replica(table, replica) for replica in description.get("Replicas") or []),
         witnesses=tuple(
             Witness(witness["RegionName"], witness.get("WitnessStatus", "").upper())
@@ -67,21 +68,37 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
         global_table_version=description.get("GlobalTableVersion"),
         multi_region_consistency=description.get("MultiRegionConsistency"),
         disassociation_protection=description.get("DisassociationProtectionEnabled"),
-        partition_keys=_partition_keys(description),
+        partition_keys=_keys(description, "HASH"),
+        sort_keys=_keys(description, "RANGE"),
+        read_capacity=(description.get("ProvisionedThroughput") or {}).get("ReadCapacityUnits", 0),
+        max_read_units=_maximum(description, "MaxReadRequestUnits"),
+        max_write_units=_maximum(description, "MaxWriteRequestUnits"),
         indexes=tuple(sorted(_indexes(description), key=lambda index: index.name)),
     )
 
 
-def _partition_keys(description: Mapping[str, Any]) -> tuple[str, ...]:
+def _keys(description: Mapping[str, Any], kind: str) -> tuple[str, ...]:
     schema = description.get("KeySchema") or []
-    return tuple(one["AttributeName"] for one in schema if one.get("KeyType", "").upper() == "HASH")
+    return tuple(one["AttributeName"] for one in schema if one.get("KeyType", "").upper() == kind)
+
+
+def _maximum(description: Mapping[str, Any], member: str) -> int | None:
+    units: int = (description.get("OnDemandThroughput") or {}).get(member, -1)
+    return units if units > 0 else None  # -1 takes a maximum away (CreateTable, OnDemandThroughput)
 
 
 def _indexes(description: Mapping[str, Any]) -> Iterator[Index]:
     kinds = {"GlobalSecondaryIndexes": "global", "LocalSecondaryIndexes": "local", "VectorIndexes": "vector"}
     for member, kind in kinds.items():
         for entry in description.get(member) or []:
-            yield Index(entry["IndexName"], kind, _partition_keys(entry))
+            yield Index(
+                entry["IndexName"],
+                kind,
+                _keys(entry, "HASH"),
+                _keys(entry, "RANGE"),
+                tuple((entry.get("Projection") or {}).get("NonKeyAttributes") or ()),
+                (entry.get("VectorAttribute") or {}).get("AttributeName"),
+            )
 
 
 def _replica(table: Table, replica: Mapping[str, Any]) -> Replica:

@@ -56,11 +56,28 @@ def _owned(region: Region, owner: str | None) -> Region:
 def vpcs(aws: Aws, region: Region) -> Yield:
     """Yield the region's VPCs."""
     found = [
-        VpcInfo(Vpc(_owned(region, entry.get("OwnerId")), entry["VpcId"]), entry.get("IsDefault", False))
+        VpcInfo(
+            Vpc(_owned(region, entry.get("OwnerId")), entry["VpcId"]),
+            entry.get("IsDefault", False),
+            tuple(sorted(set(_blocks(entry)))),
+        )
         for page in aws.pages("ec2:DescribeVpcs")
         for entry in page.get("Vpcs", [])
     ]
     yield region, Vpcs(tuple(sorted(found, key=lambda info: info.vpc.arn)))
+
+
+def _blocks(entry: Mapping[str, Any]) -> Iterator[str]:
+    """Yield a VPC's blocks; those that are being taken away route nothing any more."""
+    if entry.get("CidrBlock"):
+        yield entry["CidrBlock"]
+    for member, block, state in (
+        ("CidrBlockAssociationSet", "CidrBlock", "CidrBlockState"),
+        ("Ipv6CidrBlockAssociationSet", "Ipv6CidrBlock", "Ipv6CidrBlockState"),
+    ):
+        for one in entry.get(member) or []:
+            if one.get(block) and (one.get(state) or {}).get("State", "associated").lower() == "associated":
+                yield one[block]
 
 
 @collects(Subnets, BlockPublicAccess, about=Region)
@@ -163,6 +180,8 @@ def _endpoint(region: Region, entry: Mapping[str, Any]) -> Endpoint:
         service_region=entry.get("ServiceRegion"),
         policy=entry.get("PolicyDocument"),
         resource=VpcEndpoint(region, entry["VpcEndpointId"]) if DYNAMODB.search(entry.get("ServiceName", "")) else None,
+        security_groups=tuple(sorted(one["GroupId"] for one in entry.get("Groups") or [])),
+        dns_name=next((one.get("DnsName") for one in entry.get("DnsEntries") or []), None),
     )
 
 

@@ -115,6 +115,7 @@ def _role(entry: Mapping[str, Any]) -> RoleInfo:
         _tags(entry),
         utc(used.get("LastUsedDate")),
         used.get("Region"),
+        tuple(sorted(one["Arn"] for one in entry.get("InstanceProfileList") or [])),
     )
 
 

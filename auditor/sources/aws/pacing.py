@@ -47,6 +47,30 @@ DOCUMENTED_RATES: dict[str, float] = {
     "cognito-identity:ListIdentityPools": 5,
     "cognito-identity:DescribeIdentityPool": 5,
     "cognito-identity:GetIdentityPoolRoles": 5,
+    # Amazon Route 53 Developer Guide, Quotas: five requests a second, for the account as a whole.
+    "route53:ListHostedZonesByVPC": 4,
+    # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
+    "dynamodb:DescribeKinesisStreamingDestination": 100,
+    "dynamodb:ListExports": 10,
+    "dynamodb:DescribeExport": 50,
+    "dynamodb:ListBulkOperations": 10,
+    "dynamodb:DescribeBulkOperation": 50,
+    # Reads of items consume the table's own capacity: one after the other does least harm.
+    "dynamodb:Scan": 10,
+    # Amazon CloudWatch Logs quotas: DescribeMetricFilters 5 a second.
+    "logs:DescribeMetricFilters": 5,
+    # Amazon CloudWatch service quotas: DescribeAlarms 9 a second.
+    "cloudwatch:DescribeAlarms": 9,
+    # Amazon SNS endpoints and quotas: ListSubscriptionsByTopic 30 a second.
+    "sns:ListSubscriptionsByTopic": 30,
+    # AWS Lambda quotas: control-plane API requests 15 a second in total.
+    "lambda:ListEventSourceMappings": 5,
+    "lambda:ListFunctions": 5,
+    # Amazon Kinesis Data Streams API Reference, DescribeStreamSummary: 20 a second.
+    "kinesis:DescribeStreamSummary": 20,
+    # AWS Config API Reference names no rates; these stay below what is seen to be throttled.
+    "config:DescribeConfigRules": 5,
+    "config:DescribeComplianceByConfigRule": 5,
     # Amazon EC2 API Reference, Request throttling: non-mutating calls refill 20 a second or more.
     "ec2:DescribeNetworkInterfaces": 10,
 }

@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from auditor.config import NO_SAMPLING, Sampling
 from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
 from auditor.facts.base import RAW
 from auditor.inventory import CallError, Inventory
-from auditor.resources import Account, Region, Resource, Subnet, Table, Vpc, account_of, region_of
+from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
 from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
@@ -86,6 +87,7 @@ class Collection:
         wanted: The facts, each with the kind of resource it is wanted for.
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a throttled call.
+        sampling: How many items may be read of a table; without any, facts that need them stay gaps.
     """
 
     def __init__(
@@ -95,9 +97,13 @@ class Collection:
         wanted: set[tuple[type, type[Resource]]],
         progress: Progress = lambda done, total: None,
         waits: tuple[float, ...] = THROTTLE_WAITS,
+        sampling: Sampling = NO_SAMPLING,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
+        wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
+        self._wanted = frozenset(fact_type for fact_type, _ in wanted)
+        self._sampling = sampling
         self._accesses = {access.account: access for access in accesses}
         self._by_kind: dict[type[Resource], list[tuple[type, Collector]]] = {}
         self._in_use: list[Collector] = []
@@ -187,8 +193,8 @@ class Collection:
 
         Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
         """
-        if isinstance(resource, Table) and resource.account not in self._accesses:
-            return  # asked by name, this account would answer for a table of its own
+        if isinstance(resource, Table | LogGroup) and resource.account not in self._accesses:
+            return  # asked by name, this account would answer for a table or log group of its own
         access = self._accesses.get(account_of(resource), access)
         self._finders.setdefault(resource, access)
         region = region_of(resource)
@@ -238,7 +244,7 @@ class Collection:
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
-        aws = Aws(task.access, task.region)
+        aws = Aws(task.access, task.region, self._wanted, self._sampling)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
             for pair in task.collector.function(aws, *arguments):

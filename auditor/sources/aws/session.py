@@ -17,9 +17,10 @@ import botocore.parsers
 import botocore.session
 
 from auditor import __version__
+from auditor.config import NO_SAMPLING, Sampling
 from auditor.errors import AuditError, CredentialsError
 from auditor.facts import Gap, Reason
-from auditor.facts.base import RAW
+from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.resources import Account
 from auditor.sources.aws.pacing import Pacer
 
@@ -38,9 +39,6 @@ CREDENTIAL_OPERATIONS = (
     "sso-oidc:CreateToken",
     "signin:CreateOAuth2Token",
 )
-
-#: IAM actions whose names differ from the API operation's (Service Authorization Reference).
-IAM_ACTIONS = {"tag:GetResources": "tag:GetResources"}
 
 #: botocore's service names whose IAM prefix or everyday name differs.
 CLIENTS = {"tag": "resourcegroupstaggingapi"}
@@ -183,10 +181,23 @@ def guard(session: boto3.Session) -> None:
 
 @dataclass(frozen=True)
 class Aws:
-    """Calls in one region of one account. Collectors get it as their first argument."""
+    """Calls in one region of one account. Collectors get it as their first argument.
+
+    Attributes:
+        access: The account's credentials.
+        region: Where to ask.
+        wanted: The facts that the audit needs; None: all. What a collector brings besides is asked only then.
+        sampling: How many items may be read of a table; by default none.
+    """
 
     access: Access
     region: str
+    wanted: frozenset[type] | None = None
+    sampling: Sampling = NO_SAMPLING
+
+    def wants(self, fact_type: type) -> bool:
+        """Tell whether the audit needs a fact."""
+        return self.wanted is None or fact_type in self.wanted
 
     def call(self, operation: str, *, absent: tuple[str, ...] = (), gone: tuple[str, ...] = (), **params: Any) -> Any:
         """Make one call.

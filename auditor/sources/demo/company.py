@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from auditor.sources.demo import people
+from auditor.sources.demo import alarms, compute, copies, detection, hybrid, items, people
 from auditor.sources.demo.supplement import Supplement
 
 MANAGEMENT, PRODUCTION, SANDBOX = "111122223333", "444455556666", "777788889999"
@@ -222,6 +222,8 @@ def plant(account: str, session: boto3.Session, supplement: Supplement) -> None:
         people.key_policies(session, keys)
     else:
         people.sandbox(held)
+    for part in (copies, hybrid, detection, alarms, compute, items):
+        part.plant(account, session, supplement)
 
 
 def _keys(account: str, session: boto3.Session, supplement: Supplement) -> dict[tuple[str, str], str]:

@@ -45,6 +45,9 @@ class Supplement:
         pool_roles: Identity pool id -> the answer of GetIdentityPoolRoles.
         stream_policies: ARN of a stream -> its resource policy.
         denied: Account -> operations that the auditor may not call there.
+        answers: Operation -> what answers it: ``function(account, region, request)``, where moto lacks it. None
+            leaves the question to moto.
+        amends: Operation -> ``function(account, request, answer)`` that completes moto's answer.
         now: The organisation's clock, which ``SOURCE_DATE_EPOCH`` can set; its times come from it, not from moto.
     """
 
@@ -65,6 +68,8 @@ class Supplement:
     pool_roles: dict[str, Answer] = field(default_factory=dict)
     stream_policies: dict[str, str] = field(default_factory=dict)
     denied: dict[str, set[str]] = field(default_factory=dict)
+    answers: dict[str, Callable[[str, str, Answer], Answer | None]] = field(default_factory=dict)
+    amends: dict[str, Callable[[str, Answer, Answer], None]] = field(default_factory=dict)
     now: datetime = field(
         default_factory=lambda: datetime.fromtimestamp(int(os.environ.get("SOURCE_DATE_EPOCH", time.time())), UTC)
     )
@@ -79,7 +84,7 @@ class Supplement:
             elif model.service_model.service_name == "organizations" and account != self.management:
                 given = self._organization(model.name, request)
             else:
-                answer = self._missing.get(model.name)
+                answer = self._missing.get(model.name) or self.answers.get(model.name)
                 given = answer(account, context["client_region"], request) if answer else None
             if given is None:
                 return None
@@ -87,9 +92,9 @@ class Supplement:
             return SimpleNamespace(status_code=status), given | {"ResponseMetadata": {"HTTPStatusCode": status}}
 
         def after(model: Any, parsed: Answer, context: dict[str, Any], **_: Any) -> None:
-            amend = self._amended.get(model.name)
-            if amend and "Error" not in parsed:
-                amend(account, context["demo_request"], parsed)
+            for amend in (self._amended.get(model.name), self.amends.get(model.name)):
+                if amend and "Error" not in parsed:
+                    amend(account, context["demo_request"], parsed)
 
         session.events.register("before-call", before)
         session.events.register("after-call", after)
@@ -258,7 +263,9 @@ def managed_arn(name: str) -> str:
 
 
 def _request(body: Any) -> Answer:
-    """Return the parameters of a JSON protocol's request; those of others are not needed."""
+    """Return the parameters in a request's body; those that stand in its path or query are not needed."""
+    if isinstance(body, dict):
+        return dict(body)
     text = body.decode() if isinstance(body, bytes) else body
     if not isinstance(text, str) or not text.startswith("{"):
         return {}

@@ -1,0 +1,3 @@
+"""Application Auto Scaling's scalable targets."""
+
+from __future__ import annotations

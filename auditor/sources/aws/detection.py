@@ -1,0 +1,3 @@
+"""GuardDuty, IAM Access Analyzer and Security Hub."""
+
+from __future__ import annotations

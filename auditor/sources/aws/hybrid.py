@@ -1,0 +1,3 @@
+"""VPN, transit gateways and Direct Connect."""
+
+from __future__ import annotations

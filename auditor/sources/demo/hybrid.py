@@ -1,0 +1,11 @@
+"""The ways in from the company's own network, and the security groups in front of endpoints and caches."""
+
+from __future__ import annotations
+
+import boto3
+
+from auditor.sources.demo.supplement import Supplement
+
+
+def plant(account: str, session: boto3.Session, supplement: Supplement) -> None:
+    """Plant what an account of the example organisation has of this."""
