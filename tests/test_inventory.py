@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from auditor.config import Config
 from auditor.engine import judge
 from auditor.errors import UsageError
-from auditor.facts import Gap, KeySettings, Reason, TableNames, TableSettings
+from auditor.facts import Gap, KeySettings, Reason, TableNames, TableSettings, TrailInfo
 from auditor.facts.base import RAW
 from auditor.inventory import Caller, CallError, Inventory, Scope, dumps, loads, read, save
 from auditor.packs import built_in
@@ -24,6 +24,7 @@ from auditor.resources import (
     Account,
     IamResource,
     Key,
+    LogGroup,
     Region,
     RegionalResource,
     Resource,
@@ -50,17 +51,19 @@ st.register_type_strategy(Stream, streams)
 st.register_type_strategy(Account, accounts)
 st.register_type_strategy(Region, regions)
 st.register_type_strategy(datetime, st.datetimes(timezones=st.just(UTC)))
-stream_arns = st.none() | streams.map(lambda stream: stream.arn)
-st.register_type_strategy(
-    TableSettings,
-    st.builds(
-        TableSettings,
-        **{
-            name: stream_arns if name == "stream_arn" else st.from_type(hint)
-            for name, hint in get_type_hints(TableSettings).items()
-        },
-    ),
-)
+#: Texts that are ARNs, from which further resources are read.
+arns = {
+    (TableSettings, "stream_arn"): st.none() | streams.map(lambda stream: stream.arn),
+    (TrailInfo, "log_group"): st.none() | st.builds(LogGroup, regions, names).map(lambda group: f"{group.arn}:*"),
+}
+for cls in (TableSettings, TrailInfo):
+    st.register_type_strategy(
+        cls,
+        st.builds(
+            cls, **{name: arns.get((cls, name), st.from_type(hint)) for name, hint in get_type_hints(cls).items()}
+        ),
+    )
+st.register_type_strategy(float, st.floats(allow_nan=False, allow_infinity=False))  # JSON knows no others
 st.register_type_strategy(Mapping, lambda hint: st.dictionaries(*map(st.from_type, get_args(hint)), max_size=3))
 
 

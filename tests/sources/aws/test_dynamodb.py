@@ -97,8 +97,9 @@ def test_indexes_of_every_kind_in_order_of_name_with_their_partition_keys(gather
     settings = gather_facts(Table, TableSettings).facts[TableSettings][ORDERS]
     assert isinstance(settings, TableSettings)
     assert settings.partition_keys == ("customer",)
+    assert settings.sort_keys == ("order",)
     assert settings.indexes == (
         Index("a-day", "global", ("day",)),
-        Index("by-day", "local", ("customer",)),
-        Index("by-status", "global", ("status",)),
+        Index("by-day", "local", ("customer",), ("day",)),
+        Index("by-status", "global", ("status",), ("customer",)),
     )
