@@ -20,7 +20,8 @@ ITEM_WRITES = frozenset(f"dynamodb:{name}" for name in ("PutItem", "UpdateItem",
         text="If no application writes through the cluster, leave its role the reading actions and DescribeTable on "
         "its tables. An application that writes through DAX stops working with such a role.",
         cli="aws iam put-role-policy --role-name $ROLE_NAME --policy-name read-tables "
-        "--policy-document file://read-tables.json",
+        "--policy-document file://read-tables.json\n"
+        "aws iam detach-role-policy --role-name $ROLE_NAME --policy-arn $POLICY_ARN",
         terraform="""\
 data "aws_iam_policy_document" "read_tables" {
   statement {

@@ -29,7 +29,10 @@ STRANGER = "000000000000"
     remediation=Remediation(
         text="Let only DAX assume the role, for clusters of this account; name the cluster's tables in its policy; "
         "give access to the cluster only to those who may read the tables, or declare it as their door.",
-        cli="aws iam update-assume-role-policy --role-name $ROLE_NAME --policy-document file://dax-trust.json",
+        cli="aws iam update-assume-role-policy --role-name $ROLE_NAME --policy-document file://dax-trust.json\n"
+        "aws iam put-role-policy --role-name $ROLE_NAME --policy-name read-tables "
+        "--policy-document file://read-tables.json\n"
+        "aws iam detach-role-policy --role-name $ROLE_NAME --policy-arn $POLICY_ARN",
         terraform="""\
 data "aws_caller_identity" "this" {}
 

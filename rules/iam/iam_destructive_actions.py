@@ -48,7 +48,9 @@ LISTED = 20
     remediation=Remediation(
         text="Take the actions from users and from the roles of workloads, which need them never; leave them to one "
         "deployment role and to break-glass roles. A permissions boundary does it for many roles at once.",
-        cli="aws iam put-role-permissions-boundary --role-name $ROLE_NAME "
+        cli="aws iam create-policy --policy-name no-table-destruction "
+        "--policy-document file://no-table-destruction.json\n"
+        "aws iam put-role-permissions-boundary --role-name $ROLE_NAME "
         "--permissions-boundary arn:aws:iam::$ACCOUNT:policy/no-table-destruction",
         terraform="""\
 resource "aws_iam_policy" "no_table_destruction" {

@@ -100,7 +100,8 @@ class Bypass:
     remediation=Remediation(
         text="Allow only actions that name a partition key, bind dynamodb:LeadingKeys to the user's id, and require "
         "with Null that the key is there. Take out Scan, SearchVectors, streams, exports and DAX: they know no keys.",
-        cli="aws iam put-role-policy --role-name $ROLE_NAME --policy-name own-items --policy-document file://own-items.json",
+        cli="aws iam put-role-policy --role-name $ROLE_NAME --policy-name own-items --policy-document file://own-items.json\n"
+        "aws iam detach-role-policy --role-name $ROLE_NAME --policy-arn $POLICY_ARN",
         terraform="""\
 data "aws_iam_policy_document" "own_items" {
   statement {

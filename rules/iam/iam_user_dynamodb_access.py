@@ -22,6 +22,8 @@ ACTIONS = DATA_READ | DATA_WRITE | DESTRUCTIVE | PERMISSION | DAX_DATA
         text="Give people access through IAM Identity Center and programs a role; then take the user's keys and "
         "policies away.",
         cli="aws iam update-access-key --user-name $USER_NAME --access-key-id $ACCESS_KEY_ID --status Inactive\n"
+        "aws iam remove-user-from-group --user-name $USER_NAME --group-name $GROUP_NAME\n"
+        "aws iam delete-user-policy --user-name $USER_NAME --policy-name $POLICY_NAME\n"
         "aws iam detach-user-policy --user-name $USER_NAME --policy-arn $POLICY_ARN",
         terraform="""\
 data "aws_iam_policy_document" "trust" {

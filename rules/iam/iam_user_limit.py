@@ -15,7 +15,8 @@ ACTIONS = DATA_READ | DATA_WRITE | DESTRUCTIVE | PERMISSION | DAX_DATA
     controls={"NIST 800-53 r5": ["AC-2", "AC-2(7)", "AC-6(5)"]},
     remediation=Remediation(
         text="Move people to IAM Identity Center and programs to roles, then remove the users' credentials.",
-        cli="aws iam list-users\naws iam delete-login-profile --user-name $USER_NAME",
+        cli="aws iam delete-access-key --user-name $USER_NAME --access-key-id $ACCESS_KEY_ID\n"
+        "aws iam delete-user --user-name $USER_NAME",
         terraform="""\
 data "aws_ssoadmin_instances" "this" {}
 

@@ -42,7 +42,9 @@ JUDGED = DATA_READ | DATA_WRITE | DESTRUCTIVE | PERMISSIONS
         text="Name the tables in the statement instead of a wildcard. What the principal used in the last weeks tells "
         "which ones: IAM Access Analyzer makes a policy of it.",
         cli="aws accessanalyzer start-policy-generation --policy-generation-details principalArn=$PRINCIPAL_ARN "
-        "--cloud-trail-details file://trail.json",
+        "--cloud-trail-details file://trail.json\n"
+        "aws iam create-policy-version --policy-arn $POLICY_ARN --policy-document file://named-tables.json "
+        "--set-as-default",
         terraform="""\
 data "aws_iam_policy_document" "orders" {
   statement {

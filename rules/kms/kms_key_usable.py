@@ -19,8 +19,8 @@ TABLE_WITHOUT_KEY = ("INACCESSIBLE_ENCRYPTION_CREDENTIALS", "ARCHIVING", "ARCHIV
     controls={"AWS FSBP": ["KMS.3"], "NIST 800-53 r5": ["CP-9", "SC-12", "SC-12(2)"], "ISO 27001:2022": ["A.8.24"]},
     remediation=Remediation(
         text="Cancel the deletion and enable the key at once; a table without its key is archived after seven days.",
-        cli="aws kms cancel-key-deletion --key-id $KEY_ARN --region $REGION\n"
-        "aws kms enable-key --key-id $KEY_ARN --region $REGION",
+        cli="aws kms cancel-key-deletion --key-id $KEY_ID --region $REGION\n"
+        "aws kms enable-key --key-id $KEY_ID --region $REGION",
         terraform="""\
 resource "aws_kms_key" "tables" {
   description             = "DynamoDB tables"

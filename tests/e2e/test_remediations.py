@@ -1,0 +1,489 @@
+"""Remediations are real: their own commands, run by the AWS CLI against what fails, make the next audit pass.
+
+The example organisation is audited, every command below is run as a reader would paste it, with the placeholders as
+shell variables, and the organisation is audited again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.loaders import Loader
+
+from auditor import engine, packs, placeholders
+from auditor.engine import Judgement, judge
+from auditor.inventory import Caller
+from auditor.report import Finding
+from auditor.resources import Account, account_of
+from auditor.rule_api import Status
+from auditor.sources import demo
+from auditor.sources.aws.collect import collect
+from auditor.sources.aws.pacing import Pacer
+from auditor.sources.aws.session import Access
+from tests.e2e.conftest import Server
+from tests.example import settings
+
+RULES = packs.built_in()
+
+Values = Mapping[str, str]
+
+MANAGEMENT, PRODUCTION, SANDBOX = "111122223333", "444455556666", "777788889999"
+IRELAND = "eu-west-1"
+
+
+def nothing(_session: boto3.Session, _finding: Finding) -> Values:
+    return {}
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a remediation is tried.
+
+    Attributes:
+        account: The account whose resource fails.
+        name: The resource's name; an empty text: the first that fails.
+        saying: A part of the finding's message.
+        operator: The account that runs the commands, where it is another one.
+        lines: Which of the remediation's commands to run, by position; None: all.
+        values: Placeholders that the resource does not answer, asked for before each command.
+        files: Documents that the commands name, by file name.
+        prepare: Makes the failing state, where the example organisation has none in moto.
+        instead: The name of the resource that takes the failing one's place.
+    """
+
+    account: str = PRODUCTION
+    name: str = ""
+    saying: str = ""
+    operator: str = ""
+    lines: tuple[int, ...] | None = None
+    values: Callable[[boto3.Session, Finding], Values] = nothing
+    files: Mapping[str, Any] = field(default_factory=dict)
+    prepare: Callable[[boto3.Session], None] | None = None
+    instead: str = ""
+
+
+def document(*statements: dict[str, Any]) -> dict[str, Any]:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def allow(*actions: str, on: str | list[str] | None = None, **more: Any) -> dict[str, Any]:
+    return {"Effect": "Allow", "Action": list(actions), **({"Resource": on} if on else {}), **more}
+
+
+def deny(*actions: str, on: str | list[str] = "*", **more: Any) -> dict[str, Any]:
+    return {"Effect": "Deny", "Action": list(actions), "Resource": on, **more}
+
+
+def fixed(**values: str) -> Callable[[boto3.Session, Finding], Values]:
+    return lambda _session, _finding: values
+
+
+def named_policy(name: str) -> Callable[[boto3.Session, Finding], Values]:
+    """Return the id of an SCP that a command before has made."""
+
+    def found(session: boto3.Session, finding: Finding) -> Values:
+        listed = session.client("organizations").list_policies(Filter="SERVICE_CONTROL_POLICY")["Policies"]
+        ids = [one["Id"] for one in listed if one["Name"] == name]
+        return {"TARGET_ID": account_of(finding.resource).id} | ({"POLICY_ID": ids[0]} if ids else {})
+
+    return found
+
+
+def table(name: str, account: str = PRODUCTION) -> str:
+    return f"arn:aws:dynamodb:{IRELAND}:{account}:table/{name}"
+
+
+def access_policy(session: boto3.Session, finding: Finding) -> Values:
+    """Return the customer managed policy that the example organisation attaches to a role."""
+    arn = f"arn:aws:iam::{account_of(finding.resource).id}:policy/{finding.resource.label}-access"
+    return {"POLICY_ARN": arn, "PRINCIPAL_ARN": finding.resource.arn}
+
+
+def doomed_key(session: boto3.Session) -> None:
+    """Make a table whose key is going to be deleted."""
+    kms = session.client("kms", region_name=IRELAND)
+    key = kms.create_key()["KeyMetadata"]["Arn"]
+    session.client("dynamodb", region_name=IRELAND).create_table(
+        TableName="doomed",
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        BillingMode="PAY_PER_REQUEST",
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key},
+    )
+    kms.schedule_key_deletion(KeyId=key.rpartition("/")[2])  # moto knows a key by its id here
+
+
+def routes_of_subnet(session: boto3.Session, finding: Finding) -> Values:
+    ec2 = session.client("ec2", region_name=IRELAND)
+    (subnet,) = ec2.describe_subnets(SubnetIds=[finding.resource.label])["Subnets"]
+    by_subnet = [{"Name": "association.subnet-id", "Values": [subnet["SubnetId"]]}]
+    tables = ec2.describe_route_tables(Filters=by_subnet)["RouteTables"]
+    return {"VPC": subnet["VpcId"], "ROUTE_TABLES": tables[0]["RouteTableId"]}
+
+
+def routes_without_endpoint(session: boto3.Session, finding: Finding) -> Values:
+    ec2 = session.client("ec2", region_name=IRELAND)
+    by_vpc = [{"Name": "vpc-id", "Values": [finding.resource.label]}]
+    endpoint = ec2.describe_vpc_endpoints(Filters=by_vpc)["VpcEndpoints"][0]
+    tables = [one["RouteTableId"] for one in ec2.describe_route_tables(Filters=by_vpc)["RouteTables"]]
+    missing = sorted(set(tables) - set(endpoint["RouteTableIds"]))
+    return {"ENDPOINT": endpoint["VpcEndpointId"], "ROUTE_TABLE": " ".join(missing)}
+
+
+def revision(session: boto3.Session, finding: Finding) -> Values:
+    held = session.client("dynamodb", region_name=IRELAND).get_resource_policy(ResourceArn=finding.resource.arn)
+    return {"REVISION_ID": held["RevisionId"]}
+
+
+def trail_parts(session: boto3.Session, _finding: Finding) -> Values:
+    session.client("s3", region_name="us-east-1").create_bucket(Bucket="shop-sandbox-all-regions")
+    key = session.client("kms", region_name=IRELAND).create_key()["KeyMetadata"]["Arn"]
+    return {"TRAIL_NAME": "all-regions", "BUCKET": "shop-sandbox-all-regions", "TRAIL_KEY_ARN": key}
+
+
+def key_of_jenkins(session: boto3.Session, _finding: Finding) -> Values:
+    keys = session.client("iam").list_access_keys(UserName="jenkins")["AccessKeyMetadata"]
+    return {
+        "ACCESS_KEY_ID": keys[0]["AccessKeyId"],
+        "GROUP_NAME": "ci",
+        "POLICY_NAME": "locks",
+    }
+
+
+def key_of_frank(session: boto3.Session, _finding: Finding) -> Values:
+    keys = session.client("iam").list_access_keys(UserName="frank")["AccessKeyMetadata"]
+    return {"USER_NAME": "frank", "ACCESS_KEY_ID": keys[0]["AccessKeyId"] if keys else "AKIAIOSFODNN7EXAMPLE"}
+
+
+READ = ("dynamodb:GetItem", "dynamodb:BatchGetItem", "dynamodb:Query", "dynamodb:Scan", "dynamodb:DescribeTable")
+DAX_TRUST = document(
+    allow(
+        "sts:AssumeRole",
+        Principal={"Service": "dax.amazonaws.com"},
+        Condition={"StringEquals": {"aws:SourceAccount": SANDBOX}},
+    )
+)
+NEW_CLUSTER = {
+    "DAX_ROLE": f"arn:aws:iam::{PRODUCTION}:role/catalog-cache-dax",
+    "SUBNET_GROUP": "private",
+    "SECURITY_GROUP": "sg-1",
+}
+EXPECTED_NETWORKS = document(
+    deny(
+        "dynamodb:*",
+        on=table("invoices"),
+        Principal="*",
+        Condition={
+            "StringNotEqualsIfExists": {"aws:SourceVpc": "vpc-1"},
+            "BoolIfExists": {"aws:ViaAWSService": "false", "aws:PrincipalIsAWSService": "false"},
+        },
+    )
+)
+BREAK_GLASS = {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/BreakGlass"}}
+
+CASES: dict[str, Case] = {
+    "dax-encryption-at-rest": Case(
+        name="stock-cache", values=fixed(NEW_CLUSTER="stock-cache-2", **NEW_CLUSTER), instead="stock-cache-2"
+    ),
+    "dax-encryption-in-transit": Case(
+        name="session-cache", values=fixed(NEW_CLUSTER="session-cache-2", **NEW_CLUSTER), instead="session-cache-2"
+    ),
+    "dax-role-read-only": Case(
+        name="session-cache-dax",
+        values=access_policy,
+        files={"read-tables.json": document(allow(*READ, on=table("sessions")))},
+    ),
+    "dax-role-scope": Case(
+        SANDBOX,
+        "try-dax-dax",
+        values=access_policy,
+        files={
+            "dax-trust.json": DAX_TRUST,
+            "read-tables.json": document(allow(*READ, on=table("alice-test", SANDBOX))),
+        },
+    ),
+    "detect-config-recorder": Case(
+        SANDBOX, IRELAND, values=fixed(ROLE_ARN=f"arn:aws:iam::{SANDBOX}:role/config", BUCKET="shop-config-history")
+    ),
+    "iam-destructive-actions": Case(
+        name="orders",
+        values=fixed(ROLE_NAME="support-tool"),
+        files={
+            "no-table-destruction.json": document(
+                allow("*", on="*"),
+                deny(
+                    "dynamodb:Delete*", "dynamodb:Update*", "dynamodb:Disable*", "dynamodb:Restore*", "dynamodb:*Policy"
+                ),
+            )
+        },
+    ),
+    "iam-fgac": Case(
+        name="shop-web-users",
+        values=access_policy,
+        files={
+            "own-items.json": document(
+                allow(
+                    "dynamodb:GetItem",
+                    "dynamodb:PutItem",
+                    on=table("customers"),
+                    Condition={
+                        "ForAllValues:StringEquals": {
+                            "dynamodb:LeadingKeys": ["${cognito-identity.amazonaws.com:sub}"]
+                        },
+                        "Null": {"dynamodb:LeadingKeys": "false"},
+                    },
+                )
+            )
+        },
+    ),
+    "iam-inline-policies": Case(name="jenkins", values=fixed(POLICY_NAME="locks")),
+    "iam-role-trust": Case(
+        SANDBOX,
+        "jump",
+        files={
+            "trust-policy.json": document(
+                allow("sts:AssumeRole", Principal={"AWS": f"arn:aws:iam::{SANDBOX}:role/auditor"})
+            )
+        },
+    ),
+    "iam-user-dynamodb-access": Case(name="jenkins", lines=(0, 1), values=key_of_jenkins),
+    "iam-user-limit": Case(SANDBOX, values=key_of_frank),
+    "iam-wildcard-permissions": Case(
+        name="reporting",
+        lines=(1,),
+        values=access_policy,
+        files={"named-tables.json": document(allow("dynamodb:Scan", "dynamodb:Query", on=table("orders")))},
+    ),
+    "kms-key-policy": Case(
+        lines=(0,),
+        files={
+            "key-policy.json": document(allow("kms:*", on="*", Principal={"AWS": f"arn:aws:iam::{PRODUCTION}:root"}))
+        },
+    ),
+    "kms-key-rotation": Case(saying="rotation is off"),
+    "kms-key-usable": Case(MANAGEMENT, prepare=doomed_key),
+    "network-endpoint-policy": Case(
+        files={
+            "endpoint-policy.json": document(
+                allow(
+                    "dynamodb:*",
+                    on="*",
+                    Principal="*",
+                    Condition={"StringEquals": {"aws:PrincipalAccount": PRODUCTION, "aws:ResourceAccount": PRODUCTION}},
+                )
+            )
+        }
+    ),
+    "network-subnet-path": Case(SANDBOX, values=routes_of_subnet),
+    "network-vpc-endpoint": Case(saying="route tables do not use", values=routes_without_endpoint),
+    "network-vpce-enforced": Case(name="invoices", files={"expected-networks.json": EXPECTED_NETWORKS}),
+    "org-deny-table-deletion": Case(
+        SANDBOX,
+        operator=MANAGEMENT,
+        values=named_policy("dynamodb-no-deletion"),
+        files={
+            "dynamodb-no-deletion.json": document(
+                deny(
+                    "dynamodb:DeleteTable",
+                    "dynamodb:DeleteTableReplica",
+                    "dynamodb:DeleteBackup",
+                    Condition=BREAK_GLASS,
+                )
+            )
+        },
+    ),
+    "org-protect-guardrails": Case(
+        SANDBOX,
+        operator=MANAGEMENT,
+        values=named_policy("protect-guardrails"),
+        files={
+            "protect-guardrails.json": document(
+                deny(
+                    "cloudtrail:StopLogging",
+                    "cloudtrail:DeleteTrail",
+                    "config:StopConfigurationRecorder",
+                    "config:DeleteConfigurationRecorder",
+                    "guardduty:DeleteDetector",
+                    "organizations:LeaveOrganization",
+                    "dynamodb:UpdateContinuousBackups",
+                    "kms:ScheduleKeyDeletion",
+                )
+            )
+        },
+    ),
+    "org-restrict-table-creation": Case(
+        SANDBOX,
+        operator=MANAGEMENT,
+        values=named_policy("dynamodb-tagged-creation"),
+        files={
+            "dynamodb-tagged-creation.json": document(
+                deny(
+                    "dynamodb:CreateTable",
+                    "dynamodb:ImportTable",
+                    "dynamodb:RestoreTable*",
+                    Condition={"Null": {"aws:RequestTag/owner": "true"}},
+                )
+            )
+        },
+    ),
+    "org-region-lock": Case(SANDBOX, operator=MANAGEMENT, values=named_policy("european-regions")),
+    "table-deletion-protection": Case(name="sessions"),
+    "table-pitr": Case(name="sessions"),
+    "table-required-tags": Case(name="sessions", lines=(0,)),
+    "table-resource-policy-cross-account": Case(
+        name="prices",
+        values=revision,
+        files={
+            "table-policy.json": document(
+                allow("dynamodb:GetItem", on=table("prices"), Principal={"AWS": f"arn:aws:iam::{MANAGEMENT}:root"})
+            )
+        },
+    ),
+    "table-resource-policy-public": Case(name="recommendations"),
+    "trail-management-logging": Case(SANDBOX, "eu-central-1", values=trail_parts),
+}
+
+#: Rules whose failing state, or its remedy, moto does not hold, and why.
+NOT_HELD: dict[str, str] = {
+    "dax-vpc-placement": "moto knows no subnet groups of DAX",
+    "iam-cognito-unauthenticated": "moto does not keep the roles of identity pools",
+    "iam-full-access-policies": "moto has AWS's managed policies only all at once, so the organisation adds its own",
+    "org-membership": "the remedy is to move tables to another account",
+    "residency-replica-region": "moto keeps no replicas",
+    "residency-table-region": "the remedy is to move a table to another region",
+    "table-encryption-key": "moto's UpdateTable leaves the key as it is",
+    "table-replica-parity": "moto keeps no replicas",
+}
+
+
+@dataclass
+class Outcome:
+    """What came of a case."""
+
+    after: list[Finding]
+    output: str
+    code: int
+
+
+def audit(accounts: tuple[demo.DemoAccount, ...]) -> Judgement:
+    accesses = [Access(Account(one.id), one.name, one.session, Pacer("off")) for one in accounts]
+    config = settings()
+    made = collect(
+        accesses, Caller(accounts[0].id, "arn"), list(demo.REGIONS), engine.wanted(RULES.values()),
+        sampling=config.sampling,
+    )  # fmt: skip
+    return judge(made, RULES, config)
+
+
+def failing(judgement: Judgement, rule: str, case: Case) -> Finding | None:
+    """Return the failure that a case is about."""
+    found = (
+        one
+        for one in judgement.findings
+        if one.rule == rule
+        and one.status is Status.FAIL
+        and account_of(one.resource).id == case.account
+        and case.name in ("", one.resource.label)
+        and case.saying in one.message
+    )
+    return next(found, None)
+
+
+def about(judgement: Judgement, finding: Finding, case: Case) -> list[Finding]:
+    """Return what the finding's rule says of its resource, or of the one in its place."""
+    return [
+        one
+        for one in judgement.findings
+        if one.rule == finding.rule
+        and (one.resource.label == case.instead if case.instead else one.resource == finding.resource)
+    ]
+
+
+def run(rule: str, case: Case, finding: Finding, owner: boto3.Session, url: str, folder: Path) -> tuple[int, str]:
+    """Run a remediation's commands as a reader would; return the exit code and what was printed."""
+    commands = RULES[rule].remediation.cli.replace("\\\n", " ").splitlines()
+    chosen = commands if case.lines is None else [commands[index] for index in case.lines]
+    folder.mkdir()
+    for name, held in case.files.items():
+        (folder / name).write_text(json.dumps(held))
+    told = ""
+    for command in chosen:
+        code, printed = shell(command, case, finding, owner, url, folder)
+        told += f"$ {command}\n{printed}"
+        if code:
+            return code, told
+    return 0, told
+
+
+def shell(command: str, case: Case, finding: Finding, owner: boto3.Session, url: str, folder: Path) -> tuple[int, str]:
+    values = {**placeholders.answers(finding.resource), **case.values(owner, finding)}
+    credentials = owner.get_credentials()
+    environment = {
+        "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+        "HOME": str(folder),
+        "AWS_ENDPOINT_URL": url,
+        "AWS_ACCESS_KEY_ID": credentials.access_key,
+        "AWS_SECRET_ACCESS_KEY": credentials.secret_key,
+        "AWS_SESSION_TOKEN": credentials.token,
+        "AWS_DEFAULT_REGION": "eu-west-1",
+        "AWS_PAGER": "",
+        **values,
+    }
+    done = subprocess.run(  # noqa: S603 - the remediation under test
+        ["/bin/sh", "-eu", "-c", command],
+        cwd=folder, env=environment, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="module")
+def outcomes(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Outcome]:
+    """Audit, remedy everything, audit again: whatever one remedy does to another case's resource is a remedy too."""
+    folder = tmp_path_factory.mktemp("remediations")
+    with demo.organisation() as accounts:
+        # The organisation's own sessions only read.
+        owners = {one.id: demo._session(one.id, Loader()) for one in accounts}
+        for case in CASES.values():
+            if case.prepare:
+                case.prepare(owners[case.account])
+        server = Server()
+        first = audit(accounts)
+        found = {rule: failing(first, rule, case) for rule, case in CASES.items()}
+        done = {
+            rule: run(
+                rule, CASES[rule], finding, owners[CASES[rule].operator or CASES[rule].account], server.url,
+                folder / rule,
+            )
+            for rule, finding in found.items()
+            if finding is not None
+        }  # fmt: skip
+        second = audit(accounts)
+        server.stop()
+    return {
+        rule: Outcome(about(second, finding, CASES[rule]), done[rule][1], done[rule][0])
+        for rule, finding in found.items()
+        if finding is not None
+    }
+
+
+@pytest.mark.parametrize("rule", CASES)
+def test_its_commands_mend_what_fails(rule: str, outcomes: Mapping[str, Outcome]) -> None:
+    assert rule in outcomes, "nothing fails that could be mended"
+    outcome = outcomes[rule]
+    assert outcome.code == 0, outcome.output
+    told = [f"{one.status}: {one.message}" for one in outcome.after]
+    assert {one.status for one in outcome.after} == {Status.PASS}, (told, outcome.output)
+
+
+def test_every_rule_is_tried_or_says_why_it_cannot_be() -> None:
+    assert not set(CASES) & set(NOT_HELD)
+    assert set(CASES) | set(NOT_HELD) == set(RULES)
