@@ -90,6 +90,24 @@ def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
     }
 
 
+#: Read calls that an audit may take, by what they are about: for each table, key, region in use, account. The account's
+#: share covers IAM's first page and the organisation; what only a region's services have (trails, topics, endpoints,
+#: pools) counts to the region.
+BUDGET = {"table": 6, "KMS key": 3, "region": 45, "account": 20}
+
+
+def spent(calls: dict[str, int]) -> dict[str, int]:
+    """Return the calls by what they are about, as the facts that they bring are declared."""
+    from auditor.facts.base import RAW  # after the measurement: a child's memory counts from the parent's size
+
+    groups = dict.fromkeys(BUDGET, 0)
+    for operation, count in calls.items():
+        nouns = [info.about[0].noun for info in RAW.values() if operation in info.operations]
+        noun = nouns[0] if nouns else "account"
+        groups[noun if noun in groups else "region"] += count
+    return groups
+
+
 def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path) -> dict[str, Any]:
     """Measure the auditor, and count what its report could not find out."""
     flags = [flag for region in regions for flag in ("--region", region)]
@@ -116,6 +134,17 @@ def naive(url: str, regions: tuple[str, ...], folder: Path) -> dict[str, Any]:
     for name in ("slowest_operation", "bound_seconds", "ratio_to_bound"):
         del numbers[name]
     return numbers | {"calls_lost": sum(lost.values()), "lost": lost}
+
+
+def show_budget(calls: dict[str, int], tables: int, regions: int) -> None:
+    """Print what the audit took of its budget of calls."""
+    held = {"table": tables * regions, "KMS key": tables // 10 * regions, "region": regions, "account": 1}
+    for noun, count in spent(calls).items():
+        allowed = BUDGET[noun] * held[noun]
+        share = f"{100 * count / allowed:4.0f} %" if allowed else "   -"
+        print(f"  budget           {count:8} of {allowed} calls for {held[noun]} x {noun}: {share}")
+    total, allowed = sum(calls.values()), sum(BUDGET[noun] * held[noun] for noun in BUDGET)
+    print(f"  budget           {total:8} of {allowed} calls in all: {100 * total / allowed:4.0f} %")
 
 
 def show(title: str, numbers: dict[str, Any], tables: int) -> None:
@@ -161,6 +190,8 @@ def main() -> None:
         return
     for title, numbers in results.items():
         show(title, numbers, options.tables * len(regions))
+        if title == "ddbaudit":
+            show_budget(numbers["calls"], options.tables, len(regions))
 
 
 if __name__ == "__main__":

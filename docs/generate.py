@@ -47,11 +47,15 @@ def catalogue() -> str:
 
 
 def practices(folder: str) -> str:
-    """Return the practices, each with the rules that prove it, as a table."""
-    lines = ["| | practice | checked by |", "| --- | --- | --- |"]
+    """Return the practices, each with the rules that prove it and what these check, as a table."""
+    lines = ["| | practice | rule | it passes when |", "| --- | --- | --- | --- |"]
     for code, text in PRACTICES.items():
-        links = [f"[{one.id}]({folder}/{one.id}.md)" for one in packs.built_in().values() if code in one.practices]
-        lines.append(f"| {code} | {text} | {', '.join(links) or 'no rule yet'} |")
+        found = [one for one in packs.built_in().values() if code in one.practices]
+        for position, one in enumerate(found):
+            first = (code, text) if position == 0 else ("", "")
+            lines.append(f"| {first[0]} | {first[1]} | [{one.id}]({folder}/{one.id}.md) | {one.title} |")
+        if not found:
+            lines.append(f"| {code} | {text} | no rule yet | |")
     return "\n".join(lines)
 
 

@@ -20,7 +20,8 @@ def inventory() -> Inventory:
     with demo.organisation() as accounts:
         accesses = [Access(Account(one.id), one.name, one.session, Pacer("off")) for one in accounts]
         wanted = engine.wanted(packs.built_in().values())
-        return collect(accesses, Caller(accounts[0].id, "arn"), list(demo.REGIONS), wanted)
+        sampling = settings().sampling
+        return collect(accesses, Caller(accounts[0].id, "arn"), list(demo.REGIONS), wanted, sampling=sampling)
 
 
 @functools.cache

@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 
 from auditor import engine
+from auditor.config import NO_SAMPLING, Sampling
 from auditor.inventory import Caller, Inventory
 from auditor.packs import Rules
 from auditor.resources import Account
@@ -59,6 +60,7 @@ class Recording:
     accounts: list[tuple[str, str]] = field(default_factory=list)
     answers: dict[tuple[str, str, str], tuple[int, dict[str, Any]]] = field(default_factory=dict)
     operations: set[str] = field(default_factory=set)
+    sampling: Sampling = NO_SAMPLING
     _accesses: list[Access] = field(default_factory=list)
     _fault: Fault = lambda _: None
 
@@ -109,4 +111,5 @@ class Recording:
                 Access(Account(account), name, self.session(account), Pacer("off"), attempts=1)
                 for account, name in self.accounts
             ]
-        return collect(self._accesses, self.caller, list(regions), engine.wanted(rules.values()), waits=())
+        wanted = engine.wanted(rules.values())
+        return collect(self._accesses, self.caller, list(regions), wanted, waits=(), sampling=self.sampling)

@@ -21,6 +21,7 @@ from auditor.sources.aws.collect import collect
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import Access
 from auditor.sources.demo.supplement import Supplement
+from tests import example
 from tests.e2e.conftest import COMMAND, Run, Runner, without_network
 
 CLOCK = {"SOURCE_DATE_EPOCH": "1790000000"}
@@ -108,9 +109,15 @@ def test_options_that_have_no_meaning_are_refused(runs: tuple[Run, Run], tmp_pat
 # The answers that stand in for AWS's
 
 
-def test_every_answer_of_the_supplement_has_awss_shape() -> None:
-    supplement = Supplement({})
-    operations = set(supplement._missing) | set(supplement._amended)
+def test_every_answer_of_the_supplement_has_awss_shape(monkeypatch: pytest.MonkeyPatch) -> None:
+    operations: set[str] = set()
+    attach = Supplement.attach
+
+    def attach_and_note(supplement: Supplement, session: Any, account: str) -> None:
+        operations.update(supplement._missing, supplement._amended, supplement.answers, supplement.amends)
+        attach(supplement, session, account)
+
+    monkeypatch.setattr(Supplement, "attach", attach_and_note)
     met: set[str] = set()
     wrong: list[str] = []
 
@@ -134,7 +141,8 @@ def test_every_answer_of_the_supplement_has_awss_shape() -> None:
             one.session.events.register_last("after-call", check)
             accesses.append(Access(Account(one.id), one.name, one.session, Pacer("off")))
         wanted = engine.wanted(packs.built_in().values())
-        collect(accesses, Caller(accounts[0].id, "arn"), list(demo.REGIONS), wanted)
+        sampling = example.settings().sampling
+        collect(accesses, Caller(accounts[0].id, "arn"), list(demo.REGIONS), wanted, sampling=sampling)
         # What a run asks for only where something else is denied.
         accesses[0].client("account", "us-east-1").list_regions()
         accesses[0].client("ec2", "eu-west-1").describe_prefix_lists()

@@ -139,7 +139,7 @@ FAULTS: dict[str, str | Exception] = {
 def recording() -> Recording:
     """Record a whole run on the example organisation, replacements included."""
     with demo.organisation() as accounts:
-        made = Recording(Caller(accounts[0].id, "arn"))
+        made = Recording(Caller(accounts[0].id, "arn"), sampling=config().sampling)
         for account in accounts:
             made.record(account.id, account.name, account.session)
         wanted = engine.wanted(rules().values())
@@ -156,7 +156,7 @@ def recording() -> Recording:
             refused.clear()
             refused.update(refused_now)
             accesses = [Access(Account(one.id), one.name, one.session, Pacer("off"), attempts=1) for one in accounts]
-            collect(accesses, made.caller, REGIONS, wanted, waits=())
+            collect(accesses, made.caller, REGIONS, wanted, waits=(), sampling=made.sampling)
     return made
 
 
