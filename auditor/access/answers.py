@@ -16,6 +16,7 @@ from auditor.access.actions import Action, find
 from auditor.access.estate import DATA_ACTIONS, Cluster, Estate, Key, Pool, Principal, Table
 from auditor.access.evaluate import RANK, Decision, Policies, Request, evaluate
 from auditor.access.formula import atoms
+from auditor.access.outsiders import cognito_providers, is_cognito
 from auditor.access.paths import Answer, Path, Step, Way, blockers, fixed, merged, path_of
 from auditor.access.policy import Named, Policy, read
 from auditor.access.strangers import ALLOW_ALL, STRANGER, federation, outside_of, stranger_of
@@ -343,7 +344,7 @@ class Access:
 
     def _told_for_its_pool(self, role: Principal, provider: str) -> bool:
         pools = [one for one in self.estate.pools if role.arn in (one.unauthenticated, *one.authenticated)]
-        return provider == "cognito-identity.amazonaws.com" and bool(pools)
+        return is_cognito(provider) and bool(pools)
 
     def _pool(self, pool: Pool, verb: str, table: Table, assumptions: tuple[str, ...]) -> Iterator[Answer]:
         for guests in (True, False):
@@ -360,19 +361,25 @@ class Access:
                     yield replace(answer, assumptions=(*answer.assumptions, *assumptions, *more))
 
     def _federated(self, pool: Pool, role: Principal, verb: str, table: Table, *, guests: bool) -> Answer | None:
-        context = {
-            "cognito-identity.amazonaws.com:aud": pool.id,
-            "cognito-identity.amazonaws.com:amr": ["unauthenticated"] if guests else ["authenticated"],
-            "aws:FederatedProvider": "cognito-identity.amazonaws.com",
-        }
-        request = Request(
-            "cognito-identity.amazonaws.com",
-            "sts:AssumeRoleWithWebIdentity",
-            role.arn,
-            context=context,
-            unknown_keys=["cognito-identity.amazonaws.com:sub"],
-        )
-        edge = evaluate(request, Policies(resource=role.trust))
+        segments = pool.arn.split(":")
+        edges = [
+            evaluate(
+                Request(
+                    provider,
+                    "sts:AssumeRoleWithWebIdentity",
+                    role.arn,
+                    context={
+                        f"{provider}:aud": pool.id,
+                        f"{provider}:amr": ["unauthenticated"] if guests else ["authenticated"],
+                        "aws:FederatedProvider": provider,
+                    },
+                    unknown_keys=[f"{provider}:sub"],
+                ),
+                Policies(resource=role.trust),
+            )
+            for provider in cognito_providers(segments[1], segments[3])
+        ]
+        edge = max(edges, key=lambda one: RANK[one.verdict])
         if edge.verdict == "denied":
             return None
         session = GUEST_SESSION if guests and not pool.classic else None

@@ -11,6 +11,7 @@ OIDC federation".
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import product
@@ -33,8 +34,24 @@ SHARED_PROVIDERS: Mapping[str, tuple[str, str]] = {
     "oidc.vercel.com": ("owner:", ":"),
 }
 
-#: Amazon Cognito's identity pools as a provider: every pool of every account.
+#: Amazon Cognito's identity pools as a provider: every pool of every account. GovCloud and China have names of their
+#: own beside it (AWS GovCloud (US) User Guide and Amazon Web Services in China, "Amazon Cognito").
 COGNITO = "cognito-identity.amazonaws.com"
+_COGNITO = re.compile(r"cognito-identity(-us-gov|\.[a-z0-9-]+)?\.amazonaws\.com(\.cn)?")
+
+
+def is_cognito(host: str) -> bool:
+    """Tell whether a web identity provider is Amazon Cognito's identity pools, in any partition."""
+    return _COGNITO.fullmatch(host) is not None
+
+
+def cognito_providers(partition: str, region: str) -> tuple[str, ...]:
+    """Return the names under which a pool's identities may come to IAM."""
+    own = {
+        "aws-us-gov": "cognito-identity-us-gov.amazonaws.com",
+        "aws-cn": f"cognito-identity.{region}.amazonaws.com.cn",
+    }.get(partition)
+    return (COGNITO, own) if own else (COGNITO,)
 
 
 @dataclass(frozen=True)
@@ -321,9 +338,9 @@ class Trial:
         claims = {key.removeprefix(f"{host}:"): key for key in self.keys if key.startswith(f"{host}:")}
         tenant = SHARED_PROVIDERS.get(host)
         for claim, key in claims.items():
-            if claim == "amr" and host == COGNITO:
-                world.choices[key] = Choice(("authenticated", "unauthenticated", f"{COGNITO}*"))
-            elif host == COGNITO or (tenant is not None and claim in _CLAIMS_OF_TENANT):
+            if claim == "amr" and is_cognito(host):
+                world.choices[key] = Choice(("authenticated", "unauthenticated", f"{host}*"))
+            elif is_cognito(host) or (tenant is not None and claim in _CLAIMS_OF_TENANT):
                 world.choices[key] = Choice(never=self._literals(key))
             elif tenant is not None and claim in ("sub", "repository"):
                 before, after = tenant if claim == "sub" else ("", "/")

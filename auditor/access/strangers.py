@@ -7,6 +7,7 @@ from dataclasses import replace
 
 from auditor.access.estate import Estate, Principal, Table
 from auditor.access.outsiders import SHARED_PROVIDERS as TENANTED_PROVIDERS
+from auditor.access.outsiders import is_cognito
 from auditor.access.policy import EVERYTHING, Named
 
 #: Allows everything: what is assumed of principals whose own policies are another account's business.
@@ -15,7 +16,7 @@ ALLOW_ALL = Named("the policies of the caller's own account", EVERYTHING)
 #: Issuers of web identities that serve many customers, so that a role must say whose identities may assume it.
 SHARED_PROVIDERS = (
     *TENANTED_PROVIDERS,
-    *("accounts.google.com", "www.amazon.com", "graph.facebook.com", "cognito-identity.amazonaws.com"),
+    *("accounts.google.com", "www.amazon.com", "graph.facebook.com"),
     *("api.bitbucket.org", "oidc.circleci.com", "vstoken.dev.azure.com"),
 )
 
@@ -72,7 +73,7 @@ def outside_of(kind: str, value: str, table: Table) -> tuple[str, Principal | No
 
 
 def _audience(keys: Iterable[str]) -> bool:
-    return "cognito-identity.amazonaws.com:aud" in keys
+    return any(key.endswith(":aud") and is_cognito(key.removesuffix(":aud")) for key in keys)
 
 
 def federation(provider: str, keys: set[str]) -> tuple[str, str]:
@@ -82,7 +83,7 @@ def federation(provider: str, keys: set[str]) -> tuple[str, str]:
         who = f"federated: identities of {provider.rpartition('/')[2]} (SAML, account {account})"
         return who, "sts:AssumeRoleWithSAML"
     host = provider.rpartition("oidc-provider/")[2]
-    if host == "cognito-identity.amazonaws.com":
+    if is_cognito(host):
         who = "federated: identities of a Cognito identity pool" if _audience(keys) else "public: any identity pool"
         return who, "sts:AssumeRoleWithWebIdentity"
     pinned = any(key.startswith(host.lower() + ":") and not key.endswith(":aud") for key in keys)

@@ -67,8 +67,10 @@ def decrypt_context(principal: Principal, table: Table) -> dict[str, Any]:
 
     Source: Amazon DynamoDB Developer Guide, "DynamoDB encryption at rest: How it works".
     """
+    # Whether the name has China's suffix there is not documented: left out, it is a condition that may hold.
+    china = table.arn.startswith("arn:aws-cn:")
     return {
-        "kms:ViaService": f"dynamodb.{table.region}.amazonaws.com",
+        **({} if china else {"kms:ViaService": f"dynamodb.{table.region}.amazonaws.com"}),
         "kms:CallerAccount": principal.account,
         "kms:EncryptionContext:aws:dynamodb:tableName": table.name,
         "kms:EncryptionContext:aws:dynamodb:subscriberId": table.account,

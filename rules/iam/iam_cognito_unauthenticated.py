@@ -19,6 +19,7 @@ from auditor.access.grants import (
     told_apart,
 )
 from auditor.access.holdings import DATA_READ, DATA_WRITE, DAX_DATA, DESTRUCTIVE, PERMISSION, weigh
+from auditor.access.outsiders import cognito_providers
 from auditor.facts import AccountAccess, Gap, IdentityPoolRoles, IdentityPoolSettings, TableAccess
 from auditor.resources import IdentityPool, Table
 
@@ -28,14 +29,6 @@ JUDGED = DATA_READ | DATA_WRITE | DAX_DATA | DESTRUCTIVE | PERMISSION
 BY_KEY = frozenset(
     f"{service}:{name}" for service in ("dynamodb", "dax") for name in ("GetItem", "BatchGetItem", "ConditionCheckItem")
 )
-
-#: The provider that Cognito's identity pools are for IAM; other partitions have a name of their own beside it (user
-#: guides of GovCloud and of China, "Amazon Cognito").
-PROVIDER = "cognito-identity.amazonaws.com"
-PROVIDERS = {
-    "aws-us-gov": "cognito-identity-us-gov.amazonaws.com",
-    "aws-cn": "cognito-identity.{region}.amazonaws.com.cn",
-}
 
 #: An identity of the pool, as Cognito makes one for whoever asks.
 GUEST = "ddbaudit-guest"
@@ -160,8 +153,7 @@ def _roles(pool: IdentityPool, configured: str | None, access: AccountAccess, *,
 
 def _providers(pool: IdentityPool) -> list[str]:
     """Return the provider's names in the pool's partition."""
-    own = PROVIDERS.get(pool.account.partition)
-    return [PROVIDER, *([own.format(region=pool.region.name)] if own else [])]
+    return list(cognito_providers(pool.account.partition, pool.region.name))
 
 
 def _names_pools(pool: IdentityPool, role: Principal) -> bool:

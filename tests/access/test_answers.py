@@ -119,6 +119,44 @@ def test_a_key_for_use_through_dynamodb_only_serves_the_table() -> None:
     assert ask(access(admin, table=Table(ORDERS, key=Key(KEY, policy=document(via)))), admin).verdict == "allowed"
 
 
+@pytest.mark.parametrize("suffix", ["amazonaws.com", "amazonaws.com.cn"])
+def test_in_china_either_spelling_of_the_service_may_be_meant(suffix: str) -> None:
+    arn = f"arn:aws-cn:dynamodb:cn-north-1:{OWN}:table/orders"
+    key = f"arn:aws-cn:kms:cn-north-1:{OWN}:key/1"
+    via = {"StringEquals": {"kms:ViaService": f"dynamodb.cn-north-1.{suffix}"}}
+    reader = Principal(f"arn:aws-cn:iam::{OWN}:role/api", "role", (Named("p", document(allow("dynamodb:GetItem"))),))
+    engine = access(
+        reader,
+        table=Table(
+            arn, key=Key(key, policy=document(allow("kms:Decrypt", Principal={"AWS": reader.arn}, Condition=via)))
+        ),
+    )
+    assert ask(engine, reader).verdict == "conditional"
+    assert "kms:ViaService" in ask(engine, reader).conditions
+
+
+@pytest.mark.parametrize(
+    ("arn", "provider"),
+    [
+        ("arn:aws-us-gov:cognito-identity:us-gov-west-1:{own}:identitypool/", "cognito-identity-us-gov.amazonaws.com"),
+        ("arn:aws-cn:cognito-identity:cn-north-1:{own}:identitypool/", "cognito-identity.cn-north-1.amazonaws.com.cn"),
+    ],
+)
+def test_guests_of_pools_in_other_partitions(arn: str, provider: str) -> None:
+    guest = role(
+        "guest",
+        allow("dynamodb:GetItem"),
+        trusted=trust(
+            {"Federated": provider},
+            "sts:AssumeRoleWithWebIdentity",
+            Condition={"StringEquals": {f"{provider}:aud": POOL}},
+        ),
+    )
+    pool = Pool(arn.format(own=OWN) + POOL, POOL, "shop", guests=True, unauthenticated=guest.arn)
+    answers = who(access(guest, pools=(pool,)))
+    assert [name for name in answers if "guests" in name]
+
+
 def test_dax_lets_in_whoever_may_use_the_cluster_whatever_the_tables_policies_say_of_them() -> None:
     reader = user("ann", allow("dax:*", CACHE), deny("dynamodb:*"))
     service = role("dax", allow("dynamodb:Scan", ORDERS), trusted=trust({"Service": "dax.amazonaws.com"}))

@@ -423,6 +423,20 @@ def test_identity_pools_of_strangers(condition: Doc | None, expected: str) -> No
     assert found.verdict == expected
 
 
+@pytest.mark.parametrize(
+    "provider", ["cognito-identity-us-gov.amazonaws.com", "cognito-identity.cn-north-1.amazonaws.com.cn"]
+)
+def test_identity_pools_have_other_names_in_other_partitions(provider: str) -> None:
+    named = when("StringEquals", f"{provider}:aud", "cn-north-1:12345678-dead-beef-1234-123456789012")
+    for condition, expected in (
+        (when("ForAnyValue:StringLike", f"{provider}:amr", "authenticated"), ALLOWED),
+        (named, DENIED),
+    ):
+        document = trust({"Federated": provider}, condition)
+        outsider = Outsider(provider=provider)
+        assert tried(document, "sts:AssumeRoleWithWebIdentity", ROLE, outsider=outsider).verdict == expected
+
+
 CLUSTER = f"arn:aws:iam::{ACCOUNT}:oidc-provider/oidc.eks.eu-west-1.amazonaws.com/id/ABC123"
 
 
