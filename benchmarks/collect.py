@@ -25,12 +25,18 @@ from typing import Any
 
 HERE = Path(__file__).parent
 REGIONS = ("eu-west-1", "eu-central-1", "eu-north-1", "us-east-1", "us-west-2")
+#: The other regions that every account has; used for those without tables.
+OTHERS = (
+    *("us-east-2", "us-west-1", "ca-central-1", "sa-east-1", "eu-west-2", "eu-west-3", "ap-south-1", "ap-northeast-1"),
+    *("ap-northeast-2", "ap-northeast-3", "ap-southeast-1", "ap-southeast-2"),
+)
 
 
 @contextlib.contextmanager
-def stub(tables: int, latency: float) -> Iterator[str]:
+def stub(tables: int, latency: float, empty: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield the URL of a fresh stub."""
     command = [sys.executable, str(HERE / "stub.py"), f"--tables={tables}", f"--latency-ms={latency}"]
+    command += ["--empty", *empty]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             assert process.stdout is not None
@@ -92,8 +98,9 @@ def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
 
 #: Read calls that an audit may take, by what they are about: for each table, key, region in use, account. The account's
 #: share covers IAM's first page and the organisation; what only a region's services have (trails, topics, endpoints,
-#: pools) counts to the region.
+#: pools) counts to the region, and four calls to a region without tables.
 BUDGET = {"table": 6, "KMS key": 3, "region": 45, "account": 20}
+EMPTY_REGION = 4
 
 
 def spent(calls: dict[str, int]) -> dict[str, int]:
@@ -136,14 +143,15 @@ def naive(url: str, regions: tuple[str, ...], folder: Path) -> dict[str, Any]:
     return numbers | {"calls_lost": sum(lost.values()), "lost": lost}
 
 
-def show_budget(calls: dict[str, int], tables: int, regions: int) -> None:
+def show_budget(calls: dict[str, int], tables: int, regions: int, empty: int) -> None:
     """Print what the audit took of its budget of calls."""
     held = {"table": tables * regions, "KMS key": tables // 10 * regions, "region": regions, "account": 1}
+    more = {"region": EMPTY_REGION * empty}
     for noun, count in spent(calls).items():
-        allowed = BUDGET[noun] * held[noun]
+        allowed = BUDGET[noun] * held[noun] + more.get(noun, 0)
         share = f"{100 * count / allowed:4.0f} %" if allowed else "   -"
         print(f"  budget           {count:8} of {allowed} calls for {held[noun]} x {noun}: {share}")
-    total, allowed = sum(calls.values()), sum(BUDGET[noun] * held[noun] for noun in BUDGET)
+    total, allowed = sum(calls.values()), sum(BUDGET[noun] * held[noun] for noun in BUDGET) + EMPTY_REGION * empty
     print(f"  budget           {total:8} of {allowed} calls in all: {100 * total / allowed:4.0f} %")
 
 
@@ -173,6 +181,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--tables", type=int, default=1000, help="tables in every region (default 1000)")
     parser.add_argument("--regions", type=int, default=1, choices=range(1, 6), help="number of regions (default 1)")
+    parser.add_argument(
+        "--empty-regions",
+        type=int,
+        default=0,
+        choices=range(len(OTHERS) + 1),
+        help="regions without tables (default 0)",
+    )
     parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
     parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
     parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
@@ -180,8 +195,9 @@ def main() -> None:
     options = parser.parse_args()
     regions = REGIONS[: options.regions]
     results = {}
-    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
-        results["ddbaudit"] = audit(url, regions, options.pace, Path(folder))
+    empty = OTHERS[: options.empty_regions]
+    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty) as url:
+        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder))
     if options.naive:
         with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
             results["naive"] = naive(url, regions, Path(folder))
@@ -191,7 +207,7 @@ def main() -> None:
     for title, numbers in results.items():
         show(title, numbers, options.tables * len(regions))
         if title == "ddbaudit":
-            show_budget(numbers["calls"], options.tables, len(regions))
+            show_budget(numbers["calls"], options.tables, len(regions), len(empty))
 
 
 if __name__ == "__main__":

@@ -11,10 +11,11 @@ import asyncio
 import base64
 import functools
 import json
+import re
 import sys
 import time
 import urllib.parse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 from xml.sax.saxutils import escape
@@ -67,11 +68,12 @@ THROTTLING = {
     "rest-json": (429, "TooManyRequestsException"),
     "ec2": (503, "RequestLimitExceeded"),
     "query": (400, "Throttling"),
+    "rest-xml": (503, "SlowDown"),
 }
 
 #: Where everyday names and names in requests (X-Amz-Target, credential scope) are botocore's or the auditor's.
 SERVICES = {"tag": "resourcegroupstaggingapi"}
-SCOPES = {"tagging": "tag"}
+SCOPES = {"tagging": "tag", "monitoring": "cloudwatch", "access-analyzer": "accessanalyzer"}
 
 
 class Refused(Exception):
@@ -118,12 +120,14 @@ class Seen:
 class World:
     """The answers: every region has the same tables, a tenth as many keys, one network, one DAX cluster.
 
-    The account has a role for every ten tables, and stands below one organisational unit.
+    The account has a role for every ten tables, and stands below one organisational unit. Regions that are ``empty``
+    have neither tables nor clusters.
     """
 
-    def __init__(self, tables: int) -> None:
+    def __init__(self, tables: int, empty: Collection[str] = ()) -> None:
         """Name the tables; table ``n`` differs from its neighbours by what divides ``n``."""
         self.names = [f"table-{number:05}" for number in range(tables)]
+        self.empty = frozenset(empty)
 
     def answer(self, operation: str, region: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return an operation's answer.
@@ -144,6 +148,8 @@ class World:
         return number
 
     def _dynamodb_list_tables(self, region: str, params: Params) -> dict[str, Any]:
+        if region in self.empty:
+            return {"TableNames": []}
         page = _page(self.names, params.get("ExclusiveStartTableName"), params.get("Limit", 100))
         more = {"LastEvaluatedTableName": page[-1]} if page and page[-1] != self.names[-1] else {}
         return {"TableNames": page, **more}
@@ -281,7 +287,7 @@ class World:
             "SSEDescription": {"Status": "ENABLED"},
             "ClusterEndpointEncryptionType": "TLS",
         }
-        return {"Clusters": [cluster]}
+        return {"Clusters": [] if region in self.empty else [cluster]}
 
     def _dax_list_tags(self, region: str, params: Params) -> dict[str, Any]:
         return {"Tags": self._tags(1)}
@@ -579,6 +585,12 @@ def _session() -> Any:
 def encode(operation: str, answer: dict[str, Any]) -> bytes:
     """Return an answer as the operation's protocol writes it."""
     shape, protocol = model(operation).output_shape, model(operation).service_model.resolved_protocol
+    if shape is None or model(operation).http["method"] == "HEAD":
+        return b""
+    if protocol == "rest-xml":
+        root = shape.members[payload] if (payload := shape.serialization.get("payload")) else shape
+        held = answer[payload] if payload else answer
+        return _xml(root, held, root.serialization.get("name", root.name)).encode()
     if protocol not in ("ec2", "query"):
         return json.dumps(answer).encode()
     name = f"{model(operation).name}Response"
@@ -591,7 +603,11 @@ def encode(operation: str, answer: dict[str, Any]) -> bytes:
 def _members(shape: StructureShape, values: dict[str, Any]) -> Iterator[str]:
     for name, value in values.items():
         member = shape.members[name]
-        yield _xml(member, value, member.serialization.get("name", name))
+        tag = member.serialization.get("name", name)
+        if isinstance(member, ListShape) and member.serialization.get("flattened"):
+            yield from (_xml(member.member, one, tag) for one in value)
+        else:
+            yield _xml(member, value, tag)
 
 
 def _xml(shape: Shape, value: Any, tag: str) -> str:
@@ -609,6 +625,8 @@ def _xml(shape: Shape, value: Any, tag: str) -> str:
 def error(protocol: str, code: str) -> bytes:
     """Return an error as a protocol writes it."""
     inner = f"<Error><Code>{code}</Code><Message>no</Message></Error>"
+    if protocol == "rest-xml":
+        return f"<Error><Code>{code}</Code><Message>no</Message></Error>".encode()
     if protocol == "ec2":
         return f"<Response><Errors>{inner}</Errors></Response>".encode()
     if protocol == "query":
@@ -622,11 +640,12 @@ class Stub:
     Args:
         tables: Tables in every region.
         clock: Returns seconds.
+        empty: Regions without tables.
     """
 
-    def __init__(self, tables: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, tables: int, clock: Callable[[], float] = time.monotonic, empty: Collection[str] = ()) -> None:
         """Start with full buckets, nothing seen."""
-        self._world, self._clock = World(tables), clock
+        self._world, self._clock = World(tables, empty), clock
         self._buckets: dict[tuple[str, str], Bucket] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
 
@@ -666,14 +685,39 @@ class Stub:
         }
 
 
-def parse(path: str, headers: dict[str, str], body: bytes) -> tuple[str, str, dict[str, Any]]:
-    """Return operation, region and parameters of a request, as its target or action and its credential scope say."""
+@functools.cache
+def routes(service: str) -> list[tuple[str, re.Pattern[str], frozenset[str], str]]:
+    """Return the requests of a service whose operations paths tell apart: method, path, query keys, operation.
+
+    The ones with most query keys come first: ``GET /bucket?policyStatus`` is none without it.
+    """
+    found = []
+    for operation in declared_operations():
+        if operation.partition(":")[0] != service or not model(operation).service_model.resolved_protocol.startswith(
+            "rest"
+        ):
+            continue
+        http = model(operation).http
+        path, _, query = http["requestUri"].partition("?")
+        pattern = re.sub(r"\\\{(\w+)\\\}", r"(?P<\1>[^/]+)", re.escape(path.rstrip("/")))
+        keys = frozenset(part.partition("=")[0] for part in query.split("&") if part)
+        found.append((http["method"], re.compile(pattern + "/?"), keys, operation))
+    return sorted(found, key=lambda one: -len(one[2]))
+
+
+def parse(path: str, headers: dict[str, str], body: bytes, method: str = "POST") -> tuple[str, str, dict[str, Any]]:
+    """Return operation, region and parameters of a request, as its target, action or path and its scope say."""
     scope = headers.get("authorization", "").partition("Credential=")[2].partition(",")[0].split("/")
     region, service = (scope[2], SCOPES.get(scope[3], scope[3])) if len(scope) == 5 else ("", "")
     if "x-amz-target" in headers:
         return f"{service}:{headers['x-amz-target'].rpartition('.')[2]}", region, json.loads(body or b"{}")
-    if path == "/regions":
-        return "account:ListRegions", region, json.loads(body or b"{}")
+    place, _, query = path.partition("?")
+    asked = dict(urllib.parse.parse_qsl(query, keep_blank_values=True))
+    for verb, pattern, keys, operation in routes(service):
+        match = pattern.fullmatch(place)
+        if verb == method and match and keys <= asked.keys():
+            named = {name: urllib.parse.unquote(value) for name, value in match.groupdict().items()}
+            return operation, region, {**asked, **named, **(json.loads(body) if body.startswith(b"{") else {})}
     params = dict(urllib.parse.parse_qsl(body.decode()))
     return f"{service}:{params.get('Action', '')}", region, params
 
@@ -688,11 +732,11 @@ async def serve(stub: Stub, latency: float, port: int = 0) -> None:
                 head, *lines = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 headers = {name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines)}
                 body = await reader.readexactly(int(headers.get("content-length", 0)))
-                path = head.split(" ")[1]
+                method, path = head.split(" ")[:2]
                 if path == "/stats":
                     status, answer = 200, json.dumps(stub.stats()).encode()
                 else:
-                    operation, region, params = parse(path, headers, body)
+                    operation, region, params = parse(path, headers, body, method)
                     if operation in known:
                         status, answer = stub.answer(operation, region, params)
                     else:
@@ -701,7 +745,8 @@ async def serve(stub: Stub, latency: float, port: int = 0) -> None:
                     await asyncio.sleep(latency)
                 kind = "text/xml" if answer.startswith(b"<") else "application/x-amz-json-1.0"
                 writer.write(
-                    f"HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n\r\n".encode()
+                    f"HTTP/1.1 {status} -\r\nContent-Type: {kind}\r\nContent-Length: {len(answer)}\r\n"
+                    f"x-amz-bucket-region: {HOME}\r\n\r\n".encode()
                     + answer
                 )
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -749,10 +794,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tables", type=int, default=1000, help="tables in every region")
     parser.add_argument("--latency-ms", type=float, default=30, help="time until an answer leaves")
+    parser.add_argument("--empty", nargs="*", default=[], metavar="REGION", help="regions without tables")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     options = parser.parse_args()
     check()
-    stub = Stub(options.tables)
+    stub = Stub(options.tables, empty=options.empty)
     for operation in sorted(declared_operations()):
         model(operation)  # loaded before the clock runs
     asyncio.run(serve(stub, options.latency_ms / 1000, options.port))

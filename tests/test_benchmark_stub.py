@@ -5,9 +5,10 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urlencode
 
 from botocore.parsers import create_parser
+from botocore.serialize import create_serializer
 
 from auditor.sources.aws.session import declared_operations
 from benchmarks import stub
@@ -61,6 +62,21 @@ def test_boto3_reads_documents_and_reports_of_iam_as_aws_sends_them() -> None:
     operation = "iam:GetCredentialReport"
     answer = parsed(operation, stub.encode(operation, world.answer(operation, stub.HOME, {})))
     assert b"<root_account>" in answer["Content"]
+
+
+def test_every_request_is_known_by_its_path_target_or_action() -> None:
+    for operation in sorted(declared_operations()):
+        model = stub.model(operation)
+        values = {name: "x" for name in (model.input_shape.required_members if model.input_shape else ())}
+        protocol = model.service_model.resolved_protocol
+        request = create_serializer(protocol, include_validation=False).serialize_to_request(values, model)
+        scope = f"AWS4 Credential=key/20260101/eu-west-1/{model.service_model.signing_name}/aws4_request, …"
+        headers = {"authorization": scope} | {name.lower(): value for name, value in request["headers"].items()}
+        query = urlencode(request["query_string"]) if isinstance(request["query_string"], dict) else ""
+        body = urlencode(request["body"]) if isinstance(request["body"], dict) else request["body"]
+        path = request["url_path"] + (f"?{query}" if query and "?" not in request["url_path"] else "")
+        found = stub.parse(path, headers, body if isinstance(body, bytes) else body.encode(), request["method"])
+        assert found[:2] == (operation, "eu-west-1")
 
 
 def parsed(operation: str, body: bytes) -> dict[str, Any]:
