@@ -84,8 +84,7 @@ def answer(access: Access, operation: str, *answers: Any, region: str = "eu-west
     left, asked = list(answers), list[dict[str, Any]]()
 
     def handler(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
-        body = params["body"]
-        asked.append(body if isinstance(body, dict) else json.loads(body))
+        asked.append(_parameters(params))
         given = left.pop(0) if len(left) > 1 else left[0]
         if callable(given):
             given = given(asked[-1])
@@ -97,6 +96,17 @@ def answer(access: Access, operation: str, *answers: Any, region: str = "eu-west
 
     client.meta.events.register(f"before-call.{client.meta.service_model.service_id.hyphenize()}.{name}", handler)
     return asked
+
+
+def _parameters(params: dict[str, Any]) -> dict[str, Any]:
+    """Return what a request asks for in its body and its query; of REST protocols the path under ``path`` too."""
+    body, query = params["body"], params.get("query_string")
+    if isinstance(body, bytes):
+        body = json.loads(body) if body.startswith(b"{") else {}
+    elif isinstance(body, str):
+        body = json.loads(body) if body else {}
+    more = dict(query) if isinstance(query, dict) else {}
+    return {**body, **more} | ({"path": params["url_path"]} if params["url_path"] != "/" else {})
 
 
 def _copy(value: Any) -> Any:
