@@ -1,3 +1,199 @@
 """Exports, bulk operations, and the buckets that they name."""
 
 from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from auditor.facts import BucketInfo, BulkOperations, Export, ExportBuckets, Exports, Gap, Reason
+from auditor.resources import Region, Table
+from auditor.sources.aws.collector import Yield, collects
+from auditor.sources.aws.session import Aws, Missing, utc
+
+#: So many exports, and so many bulk operations, are looked at in a region: the newest.
+MOST = 100
+
+#: Answers of an endpoint that does not know bulk operations yet: then nobody has run one there.
+UNKNOWN_OPERATION = ("UnknownOperationException", "InvalidAction")
+
+
+@collects(Exports, BulkOperations, ExportBuckets, about=Region)
+def exports(aws: Aws, region: Region) -> Yield:
+    """Yield the exports and bulk operations of the last 90 days, and what S3 says of the buckets that they name."""
+    found = Exports()
+    failures: list[Missing] = []
+    lists: list[Missing] = []
+    try:
+        found = _exports(aws, failures)
+        yield region, found
+    except Missing as missing:
+        lists.append(missing)
+    bulk = BulkOperations()
+    if aws.wants(BulkOperations):
+        try:
+            bulk = _bulk_operations(aws, region, failures)
+            yield region, bulk
+        except Missing as missing:
+            lists.append(missing)
+    if aws.wants(ExportBuckets):
+        owners: dict[str, str | None] = {}
+        for one in (*found.exports, *bulk.buckets):
+            owners[one.bucket] = owners.get(one.bucket) or one.owner
+        buckets = {name: _bucket(aws, region, name, owner, failures) for name, owner in sorted(owners.items())}
+        yield region, ExportBuckets(buckets)
+    if lists or failures:
+        raise [*lists, *failures][0]  # the missing list first: it is the gap of the fact that could not be yielded
+
+
+def _newest(arns: Iterable[str]) -> list[str]:
+    """Return ARNs, the newest first: their last part begins with the moment in milliseconds."""
+    return sorted(arns, key=lambda arn: (arn.rpartition("/")[2], arn), reverse=True)
+
+
+def _listed(aws: Aws, operation: str, member: str, arn: str) -> Iterator[str]:
+    """Yield the ARNs of a listing that is paged by NextToken."""
+    token: dict[str, Any] = {}
+    while True:
+        absent = UNKNOWN_OPERATION if "Bulk" in operation else ()
+        answer = aws.call(operation, absent=absent, **token)
+        if answer is None:
+            return
+        yield from (entry[arn] for entry in answer.get(member, []))
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
+
+
+def _exports(aws: Aws, failures: list[Missing]) -> Exports:
+    arns = _newest(_listed(aws, "dynamodb:ListExports", "ExportSummaries", "ExportArn"))
+    read: list[Export] = []
+    unread: dict[str, Gap] = {}
+    for arn in arns[:MOST]:
+        try:
+            answer = aws.call("dynamodb:DescribeExport", absent=("ExportNotFoundException",), ExportArn=arn)
+        except Missing as missing:
+            failures.append(missing)
+            unread[arn] = missing.gap
+            continue
+        if answer is not None:
+            read.append(_export(arn, answer["ExportDescription"]))
+    return Exports(tuple(read), unread, max(0, len(arns) - MOST))
+
+
+def _export(arn: str, description: Mapping[str, Any]) -> Export:
+    return Export(
+        arn=arn,
+        table_arn=description.get("TableArn", arn.partition("/export/")[0]),
+        status=description.get("ExportStatus", "").upper(),
+        bucket=description.get("S3Bucket", ""),
+        owner=description.get("S3BucketOwner"),
+        prefix=description.get("S3Prefix"),
+        sse=_upper(description.get("S3SseAlgorithm")),
+        key_id=description.get("S3SseKmsKeyId"),
+        ended=utc(description.get("EndTime")),
+    )
+
+
+def _upper(value: str | None) -> str | None:
+    return value.upper() if value else None
+
+
+def _bulk_operations(aws: Aws, region: Region, failures: list[Missing]) -> BulkOperations:
+    arns = _newest(_listed(aws, "dynamodb:ListBulkOperations", "BulkOperationsSummaryList", "BulkOperationArn"))
+    read: list[Export] = []
+    unread: dict[str, Gap] = {}
+    for arn in arns[:MOST]:
+        try:
+            answer = aws.call("dynamodb:DescribeBulkOperation", BulkOperationArn=arn)
+        except Missing as missing:
+            failures.append(missing)
+            unread[arn] = missing.gap
+            continue
+        read += _buckets_of(arn, answer["BulkOperationDescription"], region)
+    return BulkOperations(tuple(read), unread, max(0, len(arns) - MOST))
+
+
+def _buckets_of(arn: str, description: Mapping[str, Any], region: Region) -> Iterator[Export]:
+    names = [one["TableName"] for one in description.get("TableDetails") or [] if one.get("TableName")]
+    for member, role in (("InputS3Configuration", "input"), ("OutputS3Configuration", "output")):
+        where = description.get(member) or {}
+        if where.get("S3Bucket"):
+            yield Export(
+                arn=arn,
+                table_arn=Table(region, names[0]).arn if names else "",
+                status=description.get("BulkOperationStatus", "").upper(),
+                bucket=where["S3Bucket"],
+                owner=where.get("S3BucketOwner"),
+                prefix=where.get("S3KeyPrefix"),
+                sse=_upper(where.get("S3SseAlgorithm")),
+                key_id=where.get("S3SseKmsKeyId"),
+                ended=utc(description.get("EndTime")),
+                role=role,
+            )
+
+
+def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: list[Missing]) -> BucketInfo:
+    """Ask S3 about a bucket; of a foreign one only for its region, which S3 tells even those whom it refuses."""
+    own = region.account.id
+    foreign = owner is not None and owner != own
+    expected: dict[str, Any] = {} if foreign else {"ExpectedBucketOwner": own}
+    mine: bool | None = False if foreign else None
+    try:
+        answer = aws.call("s3:HeadBucket", absent=("404", "NoSuchBucket"), Bucket=name, **expected)
+    except Missing as missing:
+        where = missing.headers.get("x-amz-bucket-region")
+        if not foreign:
+            failures.append(missing)
+    else:
+        if answer is None:
+            gone = Gap(Reason.PARTIAL_DATA, "The bucket does not exist any more.")
+            return BucketInfo(exists=False, own=mine, region=None, public=gone, encryption=gone)
+        headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+        where = answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
+        mine = mine if foreign else True
+    if foreign:
+        elsewhere = Gap(Reason.PARTIAL_DATA, f"The bucket belongs to account {owner}, which answers for it.")
+        return BucketInfo(exists=True, own=False, region=where, public=elsewhere, encryption=elsewhere)
+    encryption, key_id = _encryption(aws, name, failures)
+    return BucketInfo(
+        exists=True,
+        own=mine,
+        region=where,
+        public=_public(aws, name, failures),
+        encryption=encryption,
+        key_id=key_id,
+    )
+
+
+def _public(aws: Aws, name: str, failures: list[Missing]) -> bool | Gap:
+    """Tell whether the bucket's policy makes it public and its own public access block does not hold that off."""
+    try:
+        answer = aws.call("s3:GetBucketPolicyStatus", absent=("NoSuchBucketPolicy",), Bucket=name)
+    except Missing as missing:
+        failures.append(missing)
+        return missing.gap
+    if answer is None or not (answer.get("PolicyStatus") or {}).get("IsPublic", False):
+        return False
+    try:
+        absent = ("NoSuchPublicAccessBlockConfiguration",)
+        block = aws.call("s3:GetPublicAccessBlock", absent=absent, Bucket=name)
+    except Missing as missing:
+        failures.append(missing)
+        return missing.gap
+    # The other switches keep such a policy from being written; this one takes its effect away.
+    return not ((block or {}).get("PublicAccessBlockConfiguration") or {}).get("RestrictPublicBuckets", False)
+
+
+def _encryption(aws: Aws, name: str, failures: list[Missing]) -> tuple[str | Gap, str | None]:
+    """Return the bucket's default encryption; without a configuration it is S3's own, as for all since 2023."""
+    try:
+        absent = ("ServerSideEncryptionConfigurationNotFoundError",)
+        answer = aws.call("s3:GetBucketEncryption", absent=absent, Bucket=name)
+    except Missing as missing:
+        failures.append(missing)
+        return missing.gap, None
+    for entry in ((answer or {}).get("ServerSideEncryptionConfiguration") or {}).get("Rules", []):
+        held = entry.get("ApplyServerSideEncryptionByDefault")
+        if held:
+            return held["SSEAlgorithm"], held.get("KMSMasterKeyID")
+    return "AES256", None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import threading
+import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -72,13 +73,26 @@ def declared_operations() -> frozenset[str]:
     return frozenset(SETUP_OPERATIONS).union(*(info.operations for info in RAW.values()))
 
 
-class Missing(Exception):
-    """A call failed; carries the gap and what is reported of it."""
+def opt_in_operations() -> frozenset[str]:
+    """Return those of them that read items, and so are refused until the configuration's sampling allows them."""
+    usual = frozenset(SETUP_OPERATIONS).union(*(info.operations for info in RAW.values() if not info.opt_in))
+    return declared_operations() - usual
 
-    def __init__(self, gap: Gap, code: str, operation: str, message: str) -> None:
+
+#: Sessions whose user has turned item sampling on.
+_SAMPLING: weakref.WeakSet[boto3.Session] = weakref.WeakSet()
+
+
+class Missing(Exception):
+    """A call failed; carries the gap, what is reported of it, and the headers of the answer where there was one."""
+
+    def __init__(
+        self, gap: Gap, code: str, operation: str, message: str, headers: Mapping[str, str] | None = None
+    ) -> None:
         """Keep what the inventory wants to know."""
         super().__init__(gap.detail)
         self.gap, self.code, self.operation, self.message = gap, code, operation, message
+        self.headers = headers or {}
 
 
 class Vanished(Exception):
@@ -131,6 +145,10 @@ class Access:
                 self._clients[service, region] = client
             return self._clients[service, region]
 
+    def allow_sampling(self) -> None:
+        """Let the session read items from now on: the user has turned item sampling on."""
+        _SAMPLING.add(self.session)
+
     def count(self, operation: str) -> None:
         """Count an attempt, for the summary and the call budget."""
         with self._lock:
@@ -160,10 +178,12 @@ class _PaceAttempt:
 def guard(session: boto3.Session) -> None:
     """Make a session refuse every operation that no collector declares, before anything leaves the process.
 
+    What reads items is refused too, until :meth:`Access.allow_sampling` lets it.
+
     Raises (from later calls):
-        ReadOnlyViolation: the operation is not declared.
+        ReadOnlyViolation: the operation is not declared, or reads items unasked.
     """
-    allowed = declared_operations().union(CREDENTIAL_OPERATIONS)
+    allowed, opt_in = declared_operations().union(CREDENTIAL_OPERATIONS), opt_in_operations()
     names = {CLIENTS.get(service, service): service for service in {one.partition(":")[0] for one in allowed}}
 
     def refuse(model: Any, **_: Any) -> None:
@@ -172,6 +192,10 @@ def guard(session: boto3.Session) -> None:
         if operation not in allowed:
             raise ReadOnlyViolation(
                 f"refused to call {operation}: the auditor only reads, and no fact declares this operation."
+            )
+        if operation in opt_in and session not in _SAMPLING:
+            raise ReadOnlyViolation(
+                f"refused to call {operation}: the auditor only reads items where `sampling` is turned on."
             )
 
     # Both the parameters' stage and the call's stage, so that no handler of a client can come in between.
@@ -245,7 +269,8 @@ class Aws:
                 return None
             if code in gone:
                 raise Vanished(operation, code, message) from None
-            raise self._missing(operation, code, message) from None
+            headers = error.response.get("ResponseMetadata", {}).get("HTTPHeaders", {})
+            raise self._missing(operation, code, message, headers) from None
         except (
             botocore.exceptions.BotoCoreError,
             botocore.parsers.ResponseParserError,
@@ -254,7 +279,7 @@ class Aws:
         ) as error:
             raise self._missing(operation, type(error).__name__, str(error)) from None
 
-    def _missing(self, operation: str, code: str, message: str) -> Missing:
+    def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
         if reason is Reason.THROTTLED:
             bucket = self.access.pacer.bucket(self.access.account.id, self.region, operation)
@@ -271,7 +296,7 @@ class Aws:
             text = f"The credentials expired during the run, at {where}."
         # Something in between, such as a proxy, may answer with a whole page.
         short = message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]} …"
-        return Missing(Gap(reason, text, action), code, operation, short)
+        return Missing(Gap(reason, text, action), code, operation, short, headers)
 
 
 def utc(moment: datetime | None) -> datetime | None:

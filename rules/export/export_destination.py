@@ -1,0 +1,167 @@
+from collections.abc import Iterator, Mapping
+from fnmatch import fnmatchcase
+from typing import Annotated, Any
+
+from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
+from auditor.config import Config
+from auditor.facts import BucketInfo, BulkOperations, Export, ExportBuckets, Exports, Gap, Reason, Trust
+from auditor.resources import Account, Bucket, Region
+
+
+@rule(
+    severity=Severity.HIGH,
+    side=Side.AMAZON,
+    practices=["B", "P4"],
+    controls={"NIST 800-53 r5": ["AC-4", "AC-21", "SC-7"]},
+    remediation=Remediation(
+        text="Name a bucket of the own organisation and its owner in every export; block public access to it; keep "
+        "foreign buckets out with an SCP on s3:PutObject.",
+        cli="aws s3api put-public-access-block --bucket $BUCKET --public-access-block-configuration "
+        "BlockPublicAcls=true,IgnorePublicAcls=true,BlockPublicPolicy=true,RestrictPublicBuckets=true\n"
+        "aws dynamodb export-table-to-point-in-time --table-arn $TABLE_ARN --s3-bucket $BUCKET "
+        "--s3-bucket-owner $ACCOUNT --s3-sse-algorithm KMS --s3-sse-kms-key-id $EXPORT_KEY_ARN --region $REGION",
+        terraform="""\
+resource "aws_organizations_policy" "own_buckets" {
+  name = "exports-stay-in-the-organisation"
+  type = "SERVICE_CONTROL_POLICY"
+  content = jsonencode({
+    Version = "2012-10-17"
+    Statement = [{
+      Sid       = "OwnBuckets"
+      Effect    = "Deny"
+      Action    = "s3:PutObject"
+      Resource  = "*"
+      Condition = { StringNotEqualsIfExists = { "aws:ResourceOrgID" = "o-exampleorgid" } }
+    }]
+  })
+}""",
+        cloudformation="""\
+Resources:
+  ExportBucket:
+    Type: AWS::S3::Bucket
+    DeletionPolicy: Retain
+    UpdateReplacePolicy: Retain
+    Properties:
+      PublicAccessBlockConfiguration:
+        BlockPublicAcls: true
+        IgnorePublicAcls: true
+        BlockPublicPolicy: true
+        RestrictPublicBuckets: true""",
+    ),
+    references=[
+        "https://docs.aws.amazon.com/amazondynamodb/latest/developerguide/S3DataExport.HowItWorks.html",
+        "https://docs.aws.amazon.com/AmazonS3/latest/userguide/access-control-block-public-access.html",
+    ],
+)
+def export_destination(
+    account: Account,
+    exports: Mapping[Region, Exports | Gap],
+    bulk: Mapping[Region, BulkOperations | Gap],
+    buckets: Mapping[Region, ExportBuckets | Gap],
+    trust: Trust,
+    config: Config,
+    *,
+    allowed_export_buckets: Annotated[tuple[str, ...], "Globs on bucket names; empty: any that is trusted."] = (),
+) -> Iterator[Verdict]:
+    """Exports and bulk operations use only trusted buckets in allowed regions.
+
+    An export is a whole copy of a table outside of it, and by design the bucket may be in another region or account.
+    The bucket of a bulk operation is a way in (what it reads is written to the table) and out (its reports).
+
+    One finding a bucket and exporting account. Passes when the bucket's owner is the account itself, one in
+    `accounts.trusted` or one of the organisation; when its region is allowed (`allowed_regions`); and when it is not
+    public, which it is by a policy (`PolicyStatus.IsPublic`) that nothing restricts (`RestrictPublicBuckets`). With
+    `allowed_export_buckets` its name must match as well. Each known breach fails, whatever else could not be asked.
+
+    The owner is `S3BucketOwner` of the export; without one, a HeadBucket with the own account as the expected owner
+    tells: a refusal may mean a foreign owner or a missing permission, so the answer is unknown. The region is told even
+    with a refusal. Whether a bucket of another account is public only that account knows: unknown. Access control lists
+    and the account's own public access block are not looked at. Exports that failed wrote nothing, and a bucket that is
+    gone holds nothing: not applicable. AWS lists exports and bulk operations for 90 days, and the newest hundred of
+    each region are looked at; earlier ones are not seen, and regions without tables are not asked.
+    """
+    used: dict[str, list[Export]] = {}
+    known: dict[str, BucketInfo] = {}
+    for region in sorted(one for one in {*exports, *bulk} if one.account == account):
+        for listing in (exports.get(region), bulk.get(region)):
+            gap = (
+                listing if isinstance(listing, Gap) else next(iter(listing.unread.values()), None) if listing else None
+            )
+            if gap is not None:
+                yield unknown(gap, about=region)
+                break
+        for one in (*_exports(exports.get(region)), *_exports(bulk.get(region))):
+            used.setdefault(one.bucket, []).append(one)
+        held = buckets.get(region)
+        if isinstance(held, ExportBuckets):
+            known |= {name: info for name, info in held.buckets.items() if name not in known or info.own}
+    gaps = [one for region, one in sorted(buckets.items()) if region.account == account and isinstance(one, Gap)]
+    missing = gaps[0] if gaps else Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:ListBucket")
+    for name, entries in sorted(used.items()):
+        yield _judge(account, name, entries, known.get(name, missing), trust, config, allowed_export_buckets)
+
+
+def _exports(listing: Exports | BulkOperations | Gap | None) -> tuple[Export, ...]:
+    if isinstance(listing, Exports):
+        return listing.exports
+    return listing.buckets if isinstance(listing, BulkOperations) else ()
+
+
+def _judge(
+    account: Account,
+    name: str,
+    entries: list[Export],
+    info: BucketInfo | Gap,
+    trust: Trust,
+    config: Config,
+    allowed: tuple[str, ...],
+) -> Verdict:
+    told = next((one.owner for one in entries if one.owner), None)
+    owner = told or (account.id if isinstance(info, BucketInfo) and info.own else None)
+    about = Bucket(Account(owner, account.partition) if owner else account, name)
+    evidence: dict[str, Any] = {
+        "S3BucketOwner": owner,
+        "exports": [
+            {"arn": one.arn, "status": one.status, "TableArn": one.table_arn, "use": one.role} for one in entries[:10]
+        ],
+        "window": "exports and bulk operations of the last 90 days",
+    }
+    if isinstance(info, BucketInfo):
+        evidence |= {
+            "BucketRegion": info.region,
+            "IsPublic": info.public if isinstance(info.public, bool) else None,
+        }
+    where: dict[str, Any] = {"about": about, "sub_key": account.id}
+    if all(one.status == "FAILED" for one in entries):
+        return not_applicable("Every export to this bucket failed.", **where, **evidence)
+    if isinstance(info, BucketInfo) and not info.exists:
+        return not_applicable("The bucket does not exist any more.", **where, **evidence)
+    wrong: list[str] = []
+    gaps: list[Gap] = []
+    if allowed and not any(fnmatchcase(name, glob) for glob in allowed):
+        wrong.append("The bucket is not an allowed destination.")
+    standing = trust.standing(owner) if owner else None
+    if standing is False:
+        wrong.append(f"The bucket belongs to account {owner}, which is not trusted.")
+    elif isinstance(standing, Gap):
+        gaps.append(standing)
+    if isinstance(info, Gap):
+        gaps.append(info)
+    else:
+        if standing is None:
+            text = "Whether the bucket belongs to this account is not known: S3 refused, as it does foreign accounts."
+            gaps.append(Gap(Reason.ACCESS_DENIED, text, "s3:ListBucket"))
+        if info.region is None and config.allowed_regions:
+            gaps.append(Gap(Reason.PARTIAL_DATA, "The bucket's region is not known.", "s3:ListBucket"))
+        elif info.region is not None and not config.region_allowed(info.region):
+            wrong.append(f"The bucket is in {info.region}, not an allowed region.")
+        if info.public is True:
+            wrong.append("The bucket is public.")
+        elif isinstance(info.public, Gap):
+            gaps.append(info.public)
+    if wrong:
+        return failed(" ".join(wrong), **where, **evidence)
+    if gaps:
+        # A missing permission is what somebody can do something about.
+        return unknown(min(gaps, key=lambda gap: gap.action is None), **where, **evidence)
+    return passed("The bucket is trusted, in an allowed region, and not public.", **where, **evidence)
