@@ -22,7 +22,7 @@ from xml.sax.saxutils import escape
 
 import botocore
 import botocore.session
-from botocore.model import ListShape, OperationModel, Shape, StructureShape
+from botocore.model import ListShape, MapShape, OperationModel, Shape, StructureShape
 from botocore.validate import ParamValidator
 
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
@@ -74,6 +74,14 @@ THROTTLING = {
 #: Where everyday names and names in requests (X-Amz-Target, credential scope) are botocore's or the auditor's.
 SERVICES = {"tag": "resourcegroupstaggingapi"}
 SCOPES = {"tagging": "tag", "monitoring": "cloudwatch", "access-analyzer": "accessanalyzer"}
+
+
+#: Metric filters of the trail's log group, each with an alarm.
+ALARMED = {
+    "tables": '{ $.eventSource = "dynamodb.amazonaws.com" }',
+    "keys": '{ $.eventSource = "kms.amazonaws.com" && $.eventName = "*Key*" }',
+    "trail": '{ $.eventSource = "cloudtrail.amazonaws.com" && $.readOnly IS FALSE }',
+}
 
 
 class Refused(Exception):
@@ -165,7 +173,8 @@ class World:
             "CreationDateTime": CREATED,
             "ProvisionedThroughput": {"ReadCapacityUnits": 0, "WriteCapacityUnits": 0},
             "TableSizeBytes": 4096 * number,
-            "ItemCount": 100 * number,
+            # Nothing can be said of what unclassified tables hold unless items are sampled, so they hold nothing.
+            "ItemCount": 100 * number if number % 3 and number % 10 != 9 else 0,
             "TableArn": table_arn(region, name),
             "TableId": f"{number:08x}-aaaa-4bbb-8ccc-ddddeeeeffff",
             "BillingModeSummary": {"BillingMode": "PAY_PER_REQUEST"},
@@ -227,6 +236,11 @@ class World:
         ]
         more = page[-1] if page and page[-1] != tagged[-1] else ""
         return {"ResourceTagMappingList": mapping, "PaginationToken": more}
+
+    def _dynamodb_scan(self, region: str, params: Params) -> dict[str, Any]:
+        number = self._number(params["TableName"])
+        capacity = {"TableName": params["TableName"], "CapacityUnits": 0.5}
+        return {"Items": [], "Count": 0, "ScannedCount": 100 * number, "ConsumedCapacity": capacity}
 
     def _kms_describe_key(self, region: str, params: Params) -> dict[str, Any]:
         arn = params["KeyId"]
@@ -320,6 +334,7 @@ class World:
             "LogFileValidationEnabled": True,
             "IsOrganizationTrail": False,
             "KmsKeyId": key_arn(HOME, 0),
+            "CloudWatchLogsLogGroupArn": f"arn:aws:logs:{HOME}:{ACCOUNT}:log-group:trail:*",
         }
         return {"trailList": [trail]}
 
@@ -523,8 +538,257 @@ class World:
         name = f"com.amazonaws.{region}.dynamodb"
         return {"PrefixLists": [{"PrefixListId": "pl-dynamodb", "PrefixListName": name, "Cidrs": ["52.119.240.0/21"]}]}
 
+    def _backup_list_protected_resources(self, region: str, params: Params) -> dict[str, Any]:
+        page = _page(self.names, params.get("nextToken"), params.get("maxResults", 1000))
+        results = [
+            {
+                "ResourceArn": table_arn(region, name),
+                "ResourceType": "DynamoDB",
+                "LastBackupTime": int(time.time()) - 3600,
+                "LastBackupVaultArn": f"arn:aws:backup:{region}:{ACCOUNT}:backup-vault:tables",
+            }
+            for name in page
+        ]
+        more = {"NextToken": page[-1]} if page and page[-1] != self.names[-1] else {}
+        return {"Results": results, **more}
+
+    def _backup_list_backup_vaults(self, region: str, params: Params) -> dict[str, Any]:
+        arn = f"arn:aws:backup:{region}:{ACCOUNT}:backup-vault:tables"
+        return {"BackupVaultList": [{"BackupVaultName": "tables", "BackupVaultArn": arn, "Locked": True}]}
+
+    def _dynamodb_list_backups(self, region: str, params: Params) -> dict[str, Any]:
+        return {"BackupSummaries": []}
+
+    def _dynamodb_describe_kinesis_streaming_destination(self, region: str, params: Params) -> dict[str, Any]:
+        number = self._number(params["TableName"])
+        arn = f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/changes"
+        held = [] if number % 50 else [{"StreamArn": arn, "DestinationStatus": "ACTIVE"}]
+        return {"TableName": params["TableName"], "KinesisDataStreamDestinations": held}
+
+    def _kinesis_describe_stream_summary(self, region: str, params: Params) -> dict[str, Any]:
+        return {
+            "StreamDescriptionSummary": {
+                "StreamName": "changes",
+                "StreamARN": f"arn:aws:kinesis:{region}:{ACCOUNT}:stream/changes",
+                "StreamStatus": "ACTIVE",
+                "RetentionPeriodHours": 24,
+                "StreamCreationTimestamp": CREATED,
+                "EnhancedMonitoring": [],
+                "OpenShardCount": 1,
+                "EncryptionType": "KMS",
+            }
+        }
+
+    def _lambda_list_event_source_mappings(self, region: str, params: Params) -> dict[str, Any]:
+        return {"EventSourceMappings": []}
+
+    def _pipes_list_pipes(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Pipes": []}
+
+    def _application_autoscaling_describe_scalable_targets(self, region: str, params: Params) -> dict[str, Any]:
+        return {"ScalableTargets": []}
+
+    def _dynamodb_list_exports(self, region: str, params: Params) -> dict[str, Any]:
+        summaries = [
+            {"ExportArn": f"{table_arn(region, name)}/export/01760000000000-{number:08}", "ExportStatus": "COMPLETED"}
+            for number, name in enumerate(self.names[:5])
+        ]
+        return {"ExportSummaries": summaries}
+
+    def _dynamodb_describe_export(self, region: str, params: Params) -> dict[str, Any]:
+        arn = params["ExportArn"]
+        description = {
+            "ExportArn": arn,
+            "ExportStatus": "COMPLETED",
+            "TableArn": arn.partition("/export/")[0],
+            "S3Bucket": "exports",
+            "S3BucketOwner": ACCOUNT,
+            "S3SseAlgorithm": "KMS",
+        }
+        return {"ExportDescription": description}
+
+    def _dynamodb_list_bulk_operations(self, region: str, params: Params) -> dict[str, Any]:
+        return {"BulkOperationsSummaryList": []}
+
+    def _dynamodb_describe_bulk_operation(self, region: str, params: Params) -> dict[str, Any]:
+        raise Refused("ResourceNotFoundException")
+
+    def _s3_head_bucket(self, region: str, params: Params) -> dict[str, Any]:
+        return {"BucketRegion": HOME}
+
+    def _s3_get_bucket_policy_status(self, region: str, params: Params) -> dict[str, Any]:
+        return {"PolicyStatus": {"IsPublic": False}}
+
+    def _s3_get_public_access_block(self, region: str, params: Params) -> dict[str, Any]:
+        return {"PublicAccessBlockConfiguration": {"RestrictPublicBuckets": True}}
+
+    def _s3_get_bucket_encryption(self, region: str, params: Params) -> dict[str, Any]:
+        default = {"SSEAlgorithm": "aws:kms"}
+        return {"ServerSideEncryptionConfiguration": {"Rules": [{"ApplyServerSideEncryptionByDefault": default}]}}
+
     def _ec2_describe_vpc_block_public_access_options(self, region: str, params: Params) -> dict[str, Any]:
         return {"VpcBlockPublicAccessOptions": {"AwsAccountId": ACCOUNT, "InternetGatewayBlockMode": "off"}}
+
+    def _logs_describe_metric_filters(self, region: str, params: Params) -> dict[str, Any]:
+        return {
+            "metricFilters": [
+                {
+                    "filterName": name,
+                    "filterPattern": pattern,
+                    "metricTransformations": [
+                        {"metricName": name, "metricNamespace": "Security", "metricValue": "1", "defaultValue": 0}
+                    ],
+                    "logGroupName": "trail",
+                }
+                for name, pattern in ALARMED.items()
+            ]
+        }
+
+    def _cloudwatch_describe_alarms(self, region: str, params: Params) -> dict[str, Any]:
+        alarms = [
+            {
+                "AlarmName": name,
+                "AlarmArn": f"arn:aws:cloudwatch:{region}:{ACCOUNT}:alarm:{name}",
+                "ActionsEnabled": True,
+                "AlarmActions": [f"arn:aws:sns:{region}:{ACCOUNT}:security"],
+                "MetricName": name,
+                "Namespace": "Security",
+                "Statistic": "Sum",
+                "Period": 300,
+                "EvaluationPeriods": 1,
+                "Threshold": 1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                "TreatMissingData": "notBreaching",
+            }
+            for name in ALARMED
+        ]
+        return {"MetricAlarms": alarms, "CompositeAlarms": [], "LogAlarms": []}
+
+    def _cloudwatch_list_alarm_mute_rules(self, region: str, params: Params) -> dict[str, Any]:
+        return {"AlarmMuteRuleSummaries": []}
+
+    def _cloudwatch_get_alarm_mute_rule(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Name": "maintenance", "Status": "EXPIRED"}
+
+    def _events_list_rules(self, region: str, params: Params) -> dict[str, Any]:
+        pattern = json.dumps({"detail-type": ["AWS API Call via CloudTrail"], "source": ["aws.dynamodb"]})
+        rule = {
+            "Name": "tables",
+            "Arn": f"arn:aws:events:{region}:{ACCOUNT}:rule/tables",
+            "EventPattern": pattern,
+            "State": "ENABLED",
+            "EventBusName": "default",
+        }
+        return {"Rules": [rule]}
+
+    def _events_list_targets_by_rule(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Targets": [{"Id": "soc", "Arn": f"arn:aws:lambda:{region}:{ACCOUNT}:function:soc"}]}
+
+    def _sns_list_subscriptions_by_topic(self, region: str, params: Params) -> dict[str, Any]:
+        arn = f"arn:aws:sns:{region}:{ACCOUNT}:security"
+        return {"Subscriptions": [{"SubscriptionArn": f"{arn}:0", "Protocol": "https", "TopicArn": arn}]}
+
+    def _sns_get_topic_attributes(self, region: str, params: Params) -> dict[str, Any]:
+        arn = f"arn:aws:sns:{region}:{ACCOUNT}:security"
+        statement = _allow("sns:Publish", arn) | {"Principal": {"Service": "cloudwatch.amazonaws.com"}}
+        return {"Attributes": {"TopicArn": arn, "Policy": _policy(statement)}}
+
+    def _ec2_describe_instances(self, region: str, params: Params) -> dict[str, Any]:
+        roles = (len(self.names) + 9) // 10
+        instances = [
+            {
+                "InstanceId": f"i-{number:08x}",
+                "State": {"Code": 16, "Name": "running"},
+                "SubnetId": f"subnet-{number % 3}{ZONES[number // 3 % 3]}",
+                "VpcId": f"vpc-0{'abc'[number % 3]}",
+                "IamInstanceProfile": {"Arn": role_arn(number % roles).replace(":role/", ":instance-profile/")},
+                "MetadataOptions": {"State": "applied", "HttpTokens": "required", "HttpEndpoint": "enabled"},
+                "Tags": [{"Key": "Name", "Value": f"app-{number:04}"}],
+            }
+            for number in range(300)
+        ]
+        return {"Reservations": [{"ReservationId": "r-0a", "OwnerId": ACCOUNT, "Instances": instances}]}
+
+    def _lambda_list_functions(self, region: str, params: Params) -> dict[str, Any]:
+        functions = [
+            {
+                "FunctionName": f"app-{number:04}",
+                "FunctionArn": f"arn:aws:lambda:{region}:{ACCOUNT}:function:app-{number:04}",
+                "Role": role_arn(number),
+                "Environment": {"Variables": {"TABLE": self.names[number * 10]}},
+            }
+            for number in range(min(40, (len(self.names) + 9) // 10))
+        ]
+        return {"Functions": functions}
+
+    def _iam_get_account_summary(self, region: str, params: Params) -> dict[str, Any]:
+        return {"SummaryMap": {"AccountAccessKeysPresent": 0, "AccountMFAEnabled": 1, "AccountPasswordPresent": 1}}
+
+    def _iam_list_organizations_features(self, region: str, params: Params) -> dict[str, Any]:
+        raise Refused("AccountNotManagementOrDelegatedAdministratorException", 409)
+
+    def _guardduty_list_detectors(self, region: str, params: Params) -> dict[str, Any]:
+        return {"DetectorIds": ["12abc34d567e8fa901bc2d34e56789f0"]}
+
+    def _guardduty_get_detector(self, region: str, params: Params) -> dict[str, Any]:
+        role = f"arn:aws:iam::{ACCOUNT}:role/aws-service-role/guardduty.amazonaws.com/AWSServiceRoleForAmazonGuardDuty"
+        features = [{"Name": name, "Status": "ENABLED"} for name in ("CLOUD_TRAIL", "DNS_LOGS", "FLOW_LOGS")]
+        return {
+            "ServiceRole": role,
+            "Status": "ENABLED",
+            "FindingPublishingFrequency": "FIFTEEN_MINUTES",
+            "Features": features,
+        }
+
+    def _accessanalyzer_list_analyzers(self, region: str, params: Params) -> dict[str, Any]:
+        arn = f"arn:aws:access-analyzer:{region}:{ACCOUNT}:analyzer/account"
+        analyzer = {"arn": arn, "name": "account", "type": "ACCOUNT", "status": "ACTIVE", "createdAt": CREATED}
+        return {"analyzers": [analyzer]}
+
+    def _accessanalyzer_list_findings_v2(self, region: str, params: Params) -> dict[str, Any]:
+        return {"findings": []}
+
+    def _securityhub_get_enabled_standards(self, region: str, params: Params) -> dict[str, Any]:
+        name = "aws-foundational-security-best-practices/v/1.0.0"
+        standard = {
+            "StandardsSubscriptionArn": f"arn:aws:securityhub:{region}:{ACCOUNT}:subscription/{name}",
+            "StandardsArn": f"arn:aws:securityhub:{region}::standards/{name}",
+            "StandardsInput": {},
+            "StandardsStatus": "READY",
+        }
+        return {"StandardsSubscriptions": [standard]}
+
+    #: Managed rules of AWS Config that every region has.
+    _CONFIG_RULES = (
+        *("DYNAMODB_PITR_ENABLED", "DYNAMODB_TABLE_DELETION_PROTECTION_ENABLED", "DYNAMODB_TABLE_ENCRYPTED_KMS"),
+        *("DYNAMODB_RESOURCES_PROTECTED_BY_BACKUP_PLAN", "DAX_ENCRYPTION_ENABLED", "DAX_TLS_ENDPOINT_ENCRYPTION"),
+    )
+
+    def _config_describe_config_rules(self, region: str, params: Params) -> dict[str, Any]:
+        rules: list[dict[str, Any]] = [
+            {
+                "ConfigRuleName": one.lower().replace("_", "-"),
+                "Source": {"Owner": "AWS", "SourceIdentifier": one},
+                "ConfigRuleState": "ACTIVE",
+            }
+            for one in self._CONFIG_RULES
+        ]
+        endpoint = {"Owner": "AWS", "SourceIdentifier": "SERVICE_VPC_ENDPOINT_ENABLED"}
+        parameters = json.dumps({"serviceName": "dynamodb"})
+        rules.append(
+            {
+                "ConfigRuleName": "dynamodb-endpoint",
+                "Source": endpoint,
+                "InputParameters": parameters,
+                "ConfigRuleState": "ACTIVE",
+            }
+        )
+        return {"ConfigRules": rules}
+
+    def _config_describe_compliance_by_config_rule(self, region: str, params: Params) -> dict[str, Any]:
+        names = [one["ConfigRuleName"] for one in self._config_describe_config_rules(region, {})["ConfigRules"]]
+        held = [{"ConfigRuleName": name, "Compliance": {"ComplianceType": "COMPLIANT"}} for name in names]
+        return {"ComplianceByConfigRules": held}
 
 
 def table_arn(region: str, table: str) -> str:
@@ -561,6 +825,16 @@ def _role(name: str, trust: str, statement: dict[str, Any]) -> dict[str, Any]:
         "AssumeRolePolicyDocument": urllib.parse.quote(trust),
         "RolePolicyList": [{"PolicyName": "tables", "PolicyDocument": urllib.parse.quote(_policy(statement))}],
         "AttachedManagedPolicies": [],
+        "InstanceProfileList": [
+            {
+                "Path": "/",
+                "InstanceProfileName": name,
+                "InstanceProfileId": f"AIPA{name.upper():X<16}",
+                "Arn": f"arn:aws:iam::{ACCOUNT}:instance-profile/{name}",
+                "CreateDate": "2026-01-31T09:30:00Z",
+                "Roles": [],
+            }
+        ],
         "RoleLastUsed": {"LastUsedDate": "2026-01-31T09:30:00Z", "Region": HOME},
     }
 
@@ -615,6 +889,9 @@ def _xml(shape: Shape, value: Any, tag: str) -> str:
         inner = "".join(_members(shape, value))
     elif isinstance(shape, ListShape):
         inner = "".join(_xml(shape.member, one, shape.member.serialization.get("name", "member")) for one in value)
+    elif isinstance(shape, MapShape):
+        entries = [_xml(shape.key, key, "key") + _xml(shape.value, one, "value") for key, one in value.items()]
+        inner = "".join(f"<entry>{entry}</entry>" for entry in entries)
     elif isinstance(value, bytes):
         inner = base64.b64encode(value).decode()
     else:
@@ -777,6 +1054,7 @@ def check(tables: int = 60) -> None:
         "TargetId": ROOT,
         "Filter": "SERVICE_CONTROL_POLICY",
         "PolicyId": "p-FullAWSAccess",
+        "ExportArn": f"{table_arn(HOME, world.names[0])}/export/1",
         "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
     }
     for operation in sorted(declared_operations()):

@@ -12,7 +12,7 @@ from typing import Any
 
 import boto3
 
-from auditor.sources.demo import alarms, compute, copies, detection, hybrid, items, people
+from auditor.sources.demo import alarms, compute, copies, detection, exports, hybrid, items, people
 from auditor.sources.demo.supplement import Supplement
 
 MANAGEMENT, PRODUCTION, SANDBOX = "111122223333", "444455556666", "777788889999"
@@ -119,7 +119,13 @@ TABLES: dict[str, list[TableSpec]] = {
             key="vouchers",
             described={"TableStatus": "INACCESSIBLE_ENCRYPTION_CREDENTIALS"},
         ),
-        good("statements", IRELAND, "finance prod confidential", key="statements"),
+        good(
+            "statements",
+            IRELAND,
+            "finance prod confidential",
+            key="statements",
+            more_tags={"client-side-encryption": "vault-transit"},
+        ),
         good("contracts", IRELAND, "legal prod confidential", key=FOREIGN_KEY),
         good("product-catalog", IRELAND, "catalog prod public", key=MANAGED),
         TableSpec("prices", IRELAND, MANAGED, recovery_days=35, tags="catalog prod public"),
@@ -222,7 +228,7 @@ def plant(account: str, session: boto3.Session, supplement: Supplement) -> None:
         people.key_policies(session, keys)
     else:
         people.sandbox(held)
-    for part in (copies, hybrid, detection, alarms, compute, items):
+    for part in (copies, exports, hybrid, detection, alarms, compute, items):
         part.plant(account, session, supplement)
 
 
@@ -459,7 +465,7 @@ def _production(session: boto3.Session, supplement: Supplement) -> None:
             "ReplicationGroup": [{"RegionName": IRELAND}, {"RegionName": VIRGINIA}],
         }
     ]
-    _trail(session, IRELAND, "production", complete=True)
+    _trail(session, IRELAND, "production", complete=True, log_group=alarms.LOG_GROUP)
     _recorder(session, IRELAND)
     _recorder(session, FRANKFURT, without_tables=True)
     _recorder(session, VIRGINIA, started=False)
@@ -514,16 +520,22 @@ def _cluster(
     supplement.clusters[made["ClusterArn"]] = {"Status": "available", "SubnetGroup": subnet_group}
 
 
-def _trail(session: boto3.Session, region: str, name: str, *, complete: bool) -> None:
+def _trail(session: boto3.Session, region: str, name: str, *, complete: bool, log_group: str = "") -> None:
     session.client("s3", region_name="us-east-1").create_bucket(Bucket=f"shop-{name}-trail")
     cloudtrail = session.client("cloudtrail", region_name=region)
-    key = {"KmsKeyId": "alias/shop"} if complete else {}
+    more = {"KmsKeyId": "alias/shop"} if complete else {}
+    if log_group:
+        logs = session.client("logs", region_name=region)
+        logs.create_log_group(logGroupName=log_group)
+        account = session.client("sts", region_name=region).get_caller_identity()["Account"]
+        more["CloudWatchLogsLogGroupArn"] = f"arn:aws:logs:{region}:{account}:log-group:{log_group}:*"
+        more["CloudWatchLogsRoleArn"] = f"arn:aws:iam::{account}:role/{name}-trail"
     cloudtrail.create_trail(
         Name=name,
         S3BucketName=f"shop-{name}-trail",
         IsMultiRegionTrail=complete,
         EnableLogFileValidation=complete,
-        **key,
+        **more,
     )
     cloudtrail.start_logging(Name=name)
 

@@ -78,7 +78,7 @@ def verdict(table: Table = TABLE, **changes: Any) -> Verdict:
 
 def test_a_table_whose_data_is_all_in_its_jurisdiction_passes() -> None:
     assert verdict().status is Status.PASS
-    everything = {
+    everything: dict[str, Any] = {
         "settings": {"replicas": (Replica(there("eu-north-1"), "ACTIVE"),)},
         "exports": Exports((export(),)),
         "buckets": bucket("eu-south-1"),
