@@ -98,8 +98,10 @@ def export_encryption(
         held = buckets.get(region)
         if isinstance(held, ExportBuckets):
             infos |= {name: info for name, info in held.buckets.items() if name not in infos or info.own}
+    gaps = [one for region, one in sorted(buckets.items()) if region.account == account and isinstance(one, Gap)]
+    missing = Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:GetEncryptionConfiguration")
     for name, by_table in sorted(latest.items()):
-        info = infos.get(name)
+        info = infos.get(name, gaps[0] if gaps else missing)
         owner = next((one.owner for one in by_table.values() if one.owner), account.id)
         about = Bucket(Account(owner, account.partition), name)
         judged = [
@@ -134,15 +136,14 @@ def _need(
     return gaps[0] if gaps else False, sensitive
 
 
-def _judge(one: Export, info: BucketInfo | None, need: tuple[bool | Gap, bool]) -> Judged:
+def _judge(one: Export, info: BucketInfo | Gap, need: tuple[bool | Gap, bool]) -> Judged:
     needed, sensitive = need
     algorithm: str | Gap | None = one.sse
     if algorithm is None:
-        missing = Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:GetEncryptionConfiguration")
-        algorithm = info.encryption if info is not None else missing
+        algorithm = info if isinstance(info, Gap) else info.encryption
     severity = Severity.HIGH if sensitive else Severity.MEDIUM
     table = one.table_arn.rpartition("/")[2]
-    if info is not None and not info.exists:
+    if isinstance(info, BucketInfo) and not info.exists:
         return "not_applicable", severity, "The bucket does not exist any more.", None, one
     if isinstance(algorithm, str) and (algorithm == "KMS" or algorithm.lower() in KMS):
         return "pass", severity, f"The export of {table} is encrypted with KMS.", None, one
