@@ -45,6 +45,13 @@ def signatures(rules: Iterable[Rule]) -> Iterator[Signature]:
             yield context
 
 
+def _asked(rules: Iterable[Rule]) -> Iterator[str]:
+    """Yield the ids of the rules that some rules ask, directly or through others."""
+    for rule in rules:
+        yield from rule.parts
+        yield from _asked(rule.parts.values())
+
+
 def wanted(rules: Iterable[Rule]) -> set[tuple[type, type[Resource]]]:
     """Return the raw facts, each with the kind it is wanted for, that some rules rest on."""
     return raw_closure(signatures(rules))
@@ -52,10 +59,17 @@ def wanted(rules: Iterable[Rule]) -> set[tuple[type, type[Resource]]]:
 
 @dataclass
 class Resolver:
-    """Looks facts up: raw ones in the inventory, derived ones computed once."""
+    """Looks facts up: raw ones in the inventory, derived ones computed once.
+
+    Attributes:
+        inventory: What was collected.
+        config: Global parameters.
+        asked: Ids of the rules that others ask: what these say of a resource is found out once.
+    """
 
     inventory: Inventory
     config: Config
+    asked: frozenset[str] = frozenset()
     _derived: dict[tuple[type, Resource], Any] = field(default_factory=dict)
     _across: dict[tuple[type, type[Resource]], Mapping[Resource, Any]] = field(default_factory=dict)
     _verdicts: dict[tuple[str, Resource], tuple[Verdict, ...]] = field(default_factory=dict)
@@ -123,20 +137,17 @@ class Resolver:
 
     def verdicts(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:
         """Return what a rule says of one resource."""
-        return tuple(self._judge(rule, resource))
-
-    def part(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:
-        """Return what a member of a composite rule says of one resource; many composites may ask for the same."""
-        key = (rule.id, resource)
-        if key not in self._verdicts:
-            self._verdicts[key] = self.verdicts(rule, resource)
-        return self._verdicts[key]
+        held = self._verdicts.get((rule.id, resource))
+        if held is None:
+            held = tuple(self._judge(rule, resource))
+            if rule.id in self.asked:
+                self._verdicts[rule.id, resource] = held
+        return held
 
     def in_use_only(self, rule: Rule) -> bool:
-        """Tell whether a rule, or one that it sums up, rests on what is collected only in regions in use."""
+        """Tell whether a rule, or one that it asks, rests on what is collected only in regions in use."""
         if rule.id not in self._gated:
-            own = (rule.signature, *(part.signature for part in rule.parts.values()))
-            self._gated[rule.id] = any(RAW[fact_type].in_use_only for fact_type, _ in raw_closure(own))
+            self._gated[rule.id] = any(RAW[fact_type].in_use_only for fact_type, _ in wanted([rule]))
         return self._gated[rule.id]
 
     def _judge(self, rule: Rule, resource: Resource) -> Iterable[Verdict]:
@@ -153,7 +164,7 @@ class Resolver:
             if gap is not None:
                 return [unknown(gap)]
             if rule.signature.takes_members:
-                members = Members(lambda part, where: self.part(rule.parts[part], where), rule.parts)
+                members = Members(lambda part, where: self.verdicts(rule.parts[part], where), rule.parts)
                 arguments[rule.signature.takes_members] = members
             return tuple(rule.judge(resource, arguments))
         except (Exception, SystemExit) as error:  # a broken rule spoils its own verdict, not the run
@@ -183,7 +194,7 @@ class Judgement:
 
 def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
     """Ask every rule about every resource of its kind."""
-    resolver = Resolver(inventory, config)
+    resolver = Resolver(inventory, config, frozenset(_asked(rules.values())))
     findings: dict[tuple[str, str, str | None], Finding] = {}
     for rule in rules.values():
         for finding in _ask(rule, resolver):

@@ -66,6 +66,7 @@ def load(folders: Iterable[Path] = ()) -> Rules:
         _add(rules, _collect([(module.__name__, path) for path in paths]))
     for folder in {folder.resolve(): folder for folder in folders}.values():
         _add(rules, read_folder(folder))
+    _check_members(rules)
     return _composed(dict(sorted(rules.items())))
 
 
@@ -85,13 +86,36 @@ def read_folder(folder: Path) -> Rules:
 
 
 def _composed(rules: Rules) -> Rules:
-    """Return the rules, those that sum others up with their members as these are now."""
-    return {
-        rule_id: replace(rule, parts={one: rules[one] for one in rule.composed_of if one in rules})
-        if rule.composed_of
-        else rule
-        for rule_id, rule in rules.items()
-    }
+    """Return the rules, those that sum others up or ask them with these as they are now.
+
+    Raises:
+        UsageError: a rule asks itself, directly or through others.
+    """
+    made: dict[str, Rule] = {}
+
+    def compose(rule_id: str, above: tuple[str, ...]) -> Rule:
+        rule = rules[rule_id]
+        if rule_id in above:
+            circle = " -> ".join((*above[above.index(rule_id) :], rule_id))
+            raise UsageError(f"{rule.source}: the rule asks itself: {circle}.", "Take one of these ids out.")
+        if rule_id not in made:
+            ids = dict.fromkeys((*rule.composed_of, *rule.asks))
+            parts = {one: compose(one, (*above, rule_id)) for one in ids if one in rules}
+            made[rule_id] = replace(rule, parts=parts) if ids else rule
+        return made[rule_id]
+
+    return {rule_id: compose(rule_id, ()) for rule_id in rules}
+
+
+def _check_members(rules: Rules) -> None:
+    """Refuse rules that sum up or ask what there is not: nobody would ever hear of the one that was meant."""
+    for rule in rules.values():
+        for one in (*rule.composed_of, *rule.asks):
+            if one not in rules:
+                raise UsageError(
+                    f'{rule.source}: there is no rule "{one}", which this one asks.{suggest(one, list(rules))}',
+                    "`ddbaudit rules list` lists them.",
+                )
 
 
 def _add(rules: dict[str, Rule], more: Rules) -> None:

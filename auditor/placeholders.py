@@ -12,9 +12,11 @@ from collections.abc import Mapping
 
 from auditor.resources import (
     DaxCluster,
+    Function,
     Group,
     IamResource,
     IdentityPool,
+    Instance,
     Key,
     RegionalResource,
     Resource,
@@ -39,6 +41,8 @@ NAMED: Mapping[type[Resource], str] = {
     Trail: "TRAIL",
     VpcEndpoint: "ENDPOINT",
     IdentityPool: "POOL",
+    Instance: "INSTANCE",
+    Function: "FUNCTION",
     # Not $USER, which every shell has already.
     User: "USER_NAME",
     Group: "GROUP_NAME",

@@ -149,7 +149,7 @@ class Remediation:
 
 
 class Members:
-    """What other rules say: the parameter of a rule that sums others up (``rule(composed_of=…)``)."""
+    """What other rules say: the parameter of a rule that sums others up or asks them (``composed_of``, ``asks``)."""
 
     of_other_rules: ClassVar[bool] = True
 
@@ -184,7 +184,8 @@ class Rule:
         domain: The folder that it stands in.
         source: Path of its file, for messages.
         composed_of: Ids of the rules that it sums up. Its findings say nothing new and carry no weight in the score.
-        parts: Those of them that are enabled, configured.
+        asks: Ids of the rules that it asks besides; its findings count.
+        parts: Those of both that are enabled, configured.
     """
 
     id: str
@@ -203,6 +204,7 @@ class Rule:
     source: str = ""
     values: Mapping[str, Any] = field(default_factory=dict)
     composed_of: tuple[str, ...] = ()
+    asks: tuple[str, ...] = ()
     parts: Mapping[str, Rule] = field(default_factory=dict)
 
     def configured(self, severity: Severity | None, values: Mapping[str, Any]) -> Rule:
@@ -226,6 +228,7 @@ def rule(
     references: Iterable[str],
     controls: Mapping[str, Iterable[str]] | None = None,
     composed_of: Iterable[str] = (),
+    asks: Iterable[str] = (),
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     """Make a function a rule.
 
@@ -237,6 +240,7 @@ def rule(
         references: Addresses of the documents that say why.
         controls: Framework -> ids of the controls that the rule supports.
         composed_of: Ids of the rules that it sums up; it gets their verdicts in a parameter of type ``Members``.
+        asks: Ids of rules whose verdicts it gets too, where it says more than they do: its findings count.
 
     Returns:
         A decorator that leaves the function callable as it is and puts the :class:`Rule` in its
@@ -247,9 +251,15 @@ def rule(
     """
 
     def mark(function: Callable[..., Any]) -> Callable[..., Any]:
-        lists = {"practices": practices, "references": references, "composed_of": composed_of}
+        lists = {"practices": practices, "references": references, "composed_of": composed_of, "asks": asks}
         _check_declaration(function.__name__, severity, side, lists)
         signature = read_signature(function)
+        sums_up, asked = tuple(composed_of), tuple(asks)
+        if (signature.takes_members is not None) != bool(sums_up or asked):
+            raise SignatureError(
+                f"{function.__name__}: a rule that sums up or asks others (composed_of, asks) takes what they say in "
+                "a parameter of type Members, and no other rule has one."
+            )
         title, _, rest = inspect.cleandoc(function.__doc__ or "").partition("\n")
         if not title or not rest.strip():
             raise SignatureError(
@@ -275,7 +285,8 @@ def rule(
             function=function,
             signature=signature,
             settings=tuple(_setting(function, signature, parameter) for parameter in signature.settings),
-            composed_of=tuple(composed_of),
+            composed_of=sums_up,
+            asks=asked,
         )
         return function
 

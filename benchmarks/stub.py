@@ -790,6 +790,48 @@ class World:
         held = [{"ConfigRuleName": name, "Compliance": {"ComplianceType": "COMPLIANT"}} for name in names]
         return {"ComplianceByConfigRules": held}
 
+    def _ec2_describe_availability_zones(self, region: str, params: Params) -> dict[str, Any]:
+        zones = [{"ZoneName": f"{region}{zone}", "ZoneType": "availability-zone"} for zone in ZONES]
+        return {"AvailabilityZones": [one | {"State": "available", "RegionName": region} for one in zones]}
+
+    def _ec2_describe_security_groups(self, region: str, params: Params) -> dict[str, Any]:
+        clients = [{"GroupId": "sg-0002", "UserId": ACCOUNT}]
+        permission = {"IpProtocol": "tcp", "FromPort": 9111, "ToPort": 9111, "UserIdGroupPairs": clients}
+        names = {"sg-0001": ("cache", [permission]), "sg-0002": ("clients", [])}
+        return {
+            "SecurityGroups": [
+                {"GroupId": group, "GroupName": name, "VpcId": "vpc-0a", "OwnerId": ACCOUNT, "IpPermissions": ingress}
+                for group, (name, ingress) in names.items()
+            ]
+        }
+
+    def _ec2_describe_vpn_connections(self, region: str, params: Params) -> dict[str, Any]:
+        return {"VpnConnections": []}
+
+    def _ec2_describe_vpn_gateways(self, region: str, params: Params) -> dict[str, Any]:
+        attachment = {"VpcId": "vpc-0a", "State": "attached"}
+        return {"VpnGateways": [{"VpnGatewayId": "vgw-0a", "State": "available", "VpcAttachments": [attachment]}]}
+
+    def _ec2_describe_customer_gateways(self, region: str, params: Params) -> dict[str, Any]:
+        return {"CustomerGateways": []}
+
+    def _ec2_describe_transit_gateway_attachments(self, region: str, params: Params) -> dict[str, Any]:
+        return {"TransitGatewayAttachments": []}
+
+    def _route53_list_hosted_zones_by_vpc(self, region: str, params: Params) -> dict[str, Any]:
+        return {"HostedZoneSummaries": [], "MaxItems": "100"}
+
+    def _directconnect_describe_virtual_interfaces(self, region: str, params: Params) -> dict[str, Any]:
+        return {"virtualInterfaces": []}
+
+    def _directconnect_describe_connections(self, region: str, params: Params) -> dict[str, Any]:
+        return {"connections": []}
+
+    def _directconnect_describe_direct_connect_gateway_associations(
+        self, region: str, params: Params
+    ) -> dict[str, Any]:
+        return {"directConnectGatewayAssociations": []}
+
 
 def table_arn(region: str, table: str) -> str:
     """Return a table's ARN."""

@@ -64,7 +64,7 @@ def test_its_test_expects_a_pass_and_a_fail(rule: Rule) -> None:
 
 
 #: Options that the AWS CLI has besides the members of the operation's input (AWS CLI Command Reference).
-CLI_ONLY = {"put-configuration-recorder": {"recording-group"}}
+CLI_ONLY = {"put-configuration-recorder": {"recording-group"}, "subscribe": {"notification-endpoint"}}
 
 
 def commands(text: str) -> Iterator[list[str]]:
@@ -81,7 +81,7 @@ def test_its_cli_commands_name_real_operations_and_options(rule: Rule) -> None:
     assert found
     for command in found:
         assert command[0] == "aws"
-        service = loader.get_service_model({"configservice": "config"}.get(command[1], command[1]))
+        service = loader.get_service_model({"configservice": "config", "s3api": "s3"}.get(command[1], command[1]))
         operations = {xform_name(one, "-"): one for one in service.operation_names}
         assert command[2] in operations, " ".join(command)
         shape = service.operation_model(operations[command[2]]).input_shape

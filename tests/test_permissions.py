@@ -8,6 +8,7 @@ import botocore.session
 import pytest
 
 from auditor import packs, permissions
+from auditor.facts.base import IAM_ACTIONS
 from auditor.rule_api import Rule
 
 RULES = packs.built_in()
@@ -20,12 +21,12 @@ ITEMS = [
 ]
 
 
-def allowed(*rules: Rule) -> set[str]:
+def allowed(*rules: Rule, sampling: bool = False) -> set[str]:
     return {
         action
-        for statement in permissions.policy(rules)["Statement"]
+        for statement in permissions.policy(rules, sampling=sampling)["Statement"]
         if statement["Effect"] == "Allow"
-        for action in statement["Action"]
+        for action in ([statement["Action"]] if isinstance(statement["Action"], str) else statement["Action"])
     }
 
 
@@ -40,8 +41,8 @@ def test_one_rule_needs_its_own_calls_and_those_that_find_the_regions() -> None:
 @pytest.mark.parametrize("rule", RULES.values(), ids=RULES)
 def test_each_rules_policy_is_part_of_the_whole_and_says_what_is_called(rule: Rule) -> None:
     own = allowed(rule)
-    assert set(permissions.operations([rule])) <= own
-    assert own == {*permissions.SETUP, *permissions.operations([rule])}
+    called = permissions.operations([rule], sampling=False)
+    assert own == {*permissions.SETUP, *(IAM_ACTIONS.get(one, one) for one in called)}
     assert own <= allowed(*RULES.values())
 
 
@@ -86,3 +87,43 @@ def test_every_operation_of_the_data_plane_that_botocore_knows_is_denied() -> No
     named = {name for name in data if not name.startswith(("Transact",))}
     for name in named:
         assert any(fnmatch.fnmatchcase(f"dynamodb:{name}", pattern) for pattern in permissions.ITEM_ACTIONS), name
+
+
+# With item sampling
+
+
+def test_sampling_allows_a_scan_and_its_decryption_and_nothing_else() -> None:
+    rules = RULES.values()
+    assert allowed(*rules, sampling=True) - allowed(*rules) == {"dynamodb:Scan", "kms:Decrypt"}
+    assert allowed(*rules) <= allowed(*rules, sampling=True)
+
+
+def test_with_sampling_a_scan_is_the_only_item_action_that_is_not_denied() -> None:
+    def denied(*, sampling: bool) -> set[str]:
+        statements = permissions.policy(RULES.values(), sampling=sampling)["Statement"]
+        (deny,) = [one for one in statements if one["Effect"] == "Deny"]
+        return set(deny["Action"])
+
+    assert denied(sampling=False) - denied(sampling=True) == {"dynamodb:Scan"}
+    assert denied(sampling=True) < denied(sampling=False)
+
+
+def test_decryption_is_allowed_through_dynamodb_only_in_every_partition() -> None:
+    statements = permissions.policy(RULES.values(), sampling=True)["Statement"]
+    (decrypting,) = [one for one in statements if "kms:Decrypt" in one["Action"]]
+    assert set(decrypting) == {"Sid", "Effect", "Action", "Resource", "Condition"}
+    ((operator, keys),) = decrypting["Condition"].items()
+    ((key, pattern),) = keys.items()
+    assert (operator, key) == ("StringLike", "kms:ViaService")
+    for service in ("dynamodb.eu-west-1.amazonaws.com", "dynamodb.cn-north-1.amazonaws.com.cn"):
+        assert fnmatch.fnmatchcase(service, pattern)
+    assert not fnmatch.fnmatchcase("s3.eu-west-1.amazonaws.com", pattern)
+
+
+def test_rules_that_look_at_no_items_get_no_more_with_sampling() -> None:
+    assert permissions.policy([RULES["table-pitr"]], sampling=True) == permissions.policy([RULES["table-pitr"]])
+
+
+def test_the_policy_with_sampling_fits_into_a_managed_policy_too() -> None:
+    document = permissions.policy(RULES.values(), sampling=True)
+    assert len(re.sub(r"\s", "", json.dumps(document))) <= LIMIT

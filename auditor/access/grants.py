@@ -7,7 +7,7 @@ worth a request, and only then the evaluator.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -69,6 +69,56 @@ def may_allow(held: Iterable[Policy], action: str, resource: str) -> bool:
             if any(one == "*" or arn_pattern(one, unresolved).matches(resource) for one in statement.resources):
                 return True
     return False
+
+
+def granted_action(principal: Principal, decide: Callable[[str, str], Decision]) -> tuple[str, str]:
+    """Return an action of DynamoDB or DAX that a principal's own policies grant, or why that is not known.
+
+    Args:
+        principal: A user, role or group.
+        decide: Decides an action on an ARN by the principal's policies and boundary.
+
+    Returns:
+        The action and an empty text; an empty text and a sentence where nobody can tell; two empty texts for none.
+    """
+    doubt = ""
+    for policy in policies(principal):
+        if policy.unreadable is not None:
+            doubt = f"Policy {policy.name} of the role cannot be read: {policy.unreadable}."
+            continue
+        for statement in policy.statements:
+            if not statement.allow:
+                continue
+            for action in (*actions("dynamodb"), *actions("dax")):
+                if not statement.covers(action.name.lower()):
+                    continue
+                for resource in _arns(principal, action.name, statement.resources, inverted=statement.not_resource):
+                    decision = decide(action.name, resource)
+                    if decision.verdict == "allowed":
+                        return action.name, ""
+                    if decision.allowed:
+                        unread = [hit for hit in decision.trace if hit.index < 0]
+                        if not unread:
+                            return action.name, ""
+                        doubt = doubt or f"Whether the role may call {action.name} depends on {unread[0].statement}."
+    return "", doubt
+
+
+def _arns(principal: Principal, action: str, resources: tuple[str, ...] | None, *, inverted: bool) -> Iterator[str]:
+    """Yield ARNs that a statement's resources match: one for each pattern."""
+    partition = principal.arn.split(":")[1]
+    service = action.partition(":")[0]
+    kind = "table" if service == "dynamodb" else "cache"
+    anything = f"arn:{partition}:{service}:eu-west-1:{principal.account}:{kind}/ddbaudit-probe"
+    for text in ("*",) if inverted else resources or ("*",):
+        segments = text.split(":", 5)
+        if len(segments) < 6:
+            yield anything
+        elif segments[2] in (service, "*"):
+            model = anything.split(":", 5)
+            filled = [one if "*" in one or "?" in one else None for one in segments]
+            head = [model[number] if filled[number] else segments[number] for number in range(5)]
+            yield ":".join([*head, model[5] if segments[5] == "*" else segments[5].replace("*", "x").replace("?", "x")])
 
 
 def tag_keys(documents: Iterable[Any]) -> frozenset[str]:

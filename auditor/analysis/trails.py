@@ -1,17 +1,21 @@
-"""Which management events trails and event data stores record: selectors are evaluated on probes, never as text."""
+"""Which events trails and event data stores record: selectors are evaluated on probes, never as text."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import itertools
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from auditor.facts import (
     ClassicSelector,
+    DataLogging,
+    DataRecorder,
     EnabledRegions,
     EventDataStore,
     EventDataStores,
     FieldSelector,
     Gap,
+    LakeDataLogging,
     LakeLogging,
     ManagementLogging,
     Reason,
@@ -23,7 +27,7 @@ from auditor.facts import (
     TrailVerdict,
     derive,
 )
-from auditor.resources import Region, Trail
+from auditor.resources import Region, Stream, Table, Trail
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,29 +58,37 @@ NO_WRITES = "It does not record DynamoDB's management writes."
 def records(selectors: TrailSelectors, probe: Probe) -> bool | None:
     """Tell whether a trail with these selectors records an event; None when that hangs on a field not known here."""
     if selectors.advanced:
-        outcomes = [_advanced(selector, probe) for selector in selectors.advanced]
+        outcomes = [_advanced(selector, probe.fields) for selector in selectors.advanced]
     elif selectors.classic:
         outcomes = [_classic(selector, probe) for selector in selectors.classic]
     else:
         return True  # the default of a trail without selectors: all management events
+    return _any(outcomes)
+
+
+def _any(outcomes: Collection[bool | None]) -> bool | None:
     if True in outcomes:
         return True
     return None if None in outcomes else False
 
 
 def _classic(selector: ClassicSelector, probe: Probe) -> bool:
-    wanted = {"all": True, "writeonly": not probe.read_only, "readonly": probe.read_only}
     return (
         selector.management
-        and wanted.get(selector.read_write.lower(), False)
+        and _selects_kind(selector, read_only=probe.read_only)
         and probe.source not in selector.excluded_sources
     )
 
 
-def _advanced(selector: tuple[FieldSelector, ...], probe: Probe) -> bool | None:
+def _selects_kind(selector: ClassicSelector, *, read_only: bool) -> bool:
+    return {"all": True, "writeonly": not read_only, "readonly": read_only}.get(selector.read_write.lower(), False)
+
+
+def _advanced(selector: tuple[FieldSelector, ...], fields: Mapping[str, str]) -> bool | None:
+    """Evaluate a selector: all its fields must hold; None when that hangs on one that is not among ``fields``."""
     outcome: bool | None = True
     for field in selector:
-        value = probe.fields.get(field.field)
+        value = fields.get(field.field)
         if value is None:
             outcome = None
         elif not _field(field, value):
@@ -164,7 +176,24 @@ def lake_logging(
     the stores of all regions and accounts that were asked matter, and the account's regions that were not asked are
     a gap.
     """
-    verdicts: dict[str, StoreVerdict] = {}
+    found, gaps = _stores(region, stores, enabled)
+    return LakeLogging(
+        tuple(
+            StoreVerdict(arn, None, None, (), gap) if store is None else _judge_store(store, gap)
+            for arn, (store, gap) in found.items()
+        ),
+        gaps,
+    )
+
+
+def _stores(
+    region: Region, stores: Mapping[Region, EventDataStores | Gap], enabled: EnabledRegions | Gap
+) -> tuple[dict[str, tuple[EventDataStore | None, Gap | None]], tuple[Gap, ...]]:
+    """Return the stores that may keep a region's events, in order of ARN, and why there may be further ones.
+
+    Each with what could not be found out about it, or None.
+    """
+    known: dict[str, tuple[EventDataStore | None, Gap | None]] = {}
     gaps = [enabled] if isinstance(enabled, Gap) else []
     for home in sorted(stores, key=lambda one: (one.account != region.account, one.arn)):
         found = stores[home]
@@ -172,19 +201,16 @@ def lake_logging(
             gaps.append(found)
             continue
         for arn, gap in found.unread.items():
-            verdicts.setdefault(arn, StoreVerdict(arn, None, None, (), gap))
+            known.setdefault(arn, (None, gap))
         for store in found.stores:
             reaches = store.multi_region or home.name == region.name
             if reaches and (store.organization or home.account == region.account):
-                foreign = None if home.account == region.account else _MEMBERSHIP
-                verdicts.setdefault(store.arn, _judge_store(store, foreign))
+                known.setdefault(store.arn, (store, None if home.account == region.account else _MEMBERSHIP))
     names = () if isinstance(enabled, Gap) else (one.name for one in enabled.regions)
     if unasked := [name for name in names if Region(region.account, name) not in stores]:
         text = f"Event data stores with their home in regions that were not asked are not known: {', '.join(unasked)}."
         gaps.append(Gap(Reason.PARTIAL_DATA, text))
-    return LakeLogging(
-        tuple(verdicts[arn] for arn in sorted(verdicts)), tuple(sorted(gaps, key=lambda gap: gap.action is None))
-    )
+    return dict(sorted(known.items())), tuple(sorted(gaps, key=lambda gap: gap.action is None))
 
 
 _MEMBERSHIP = Gap(
@@ -192,9 +218,13 @@ _MEMBERSHIP = Gap(
 )
 
 
+def _off(store: EventDataStore) -> str:
+    return f"Its status is {store.status or 'not given'}."
+
+
 def _judge_store(store: EventDataStore, gap: Gap | None) -> StoreVerdict:
     if store.status != "ENABLED":
-        return StoreVerdict(store.arn, store, False, (f"Its status is {store.status or 'not given'}.",))
+        return StoreVerdict(store.arn, store, False, (_off(store),))
     outcomes: Mapping[Probe, bool | None] = dict.fromkeys((TABLE_WRITE, TABLE_READ, KEY_WRITE))
     if store.selectors:  # without any a trail records all management events; of a store that is not documented
         outcomes = _outcomes(TrailSelectors(advanced=store.selectors))
@@ -205,3 +235,219 @@ def _judge_store(store: EventDataStore, gap: Gap | None) -> StoreVerdict:
         text = "The event selectors of an event data store are missing or use a field that this rule cannot evaluate."
         gap = Gap(Reason.UNDECIDABLE, text)
     return StoreVerdict(store.arn, store, outcomes[TABLE_WRITE] if gap is None else None, shortcomings, gap)
+
+
+# Data events
+
+TABLE, STREAM = Table.cfn_type, Stream.cfn_type
+
+#: Operations that CloudTrail logs as data events of tables (DynamoDB Developer Guide, "Logging DynamoDB operations by
+#: using AWS CloudTrail"); a PartiQL statement may read or write.
+PARTIQL = ("BatchExecuteStatement", "ExecuteStatement", "ExecuteTransaction")
+READS = ("BatchGetItem", "GetItem", "Query", "Scan", "TransactGetItems", *PARTIQL)
+WRITES = ("BatchWriteItem", "DeleteItem", "PutItem", "TransactWriteItems", "UpdateItem", *PARTIQL)
+
+#: Stands for any text that no selector names.
+OTHER = "~"
+
+#: With more different callers than that in a table's selectors nobody decides whether they are all.
+MOST_CALLERS = 500
+
+
+@derive
+def data_logging(
+    region: Region,
+    trails: Trails,
+    statuses: Mapping[Trail, TrailStatus | Gap],
+    selectors: Mapping[Trail, TrailSelectors | Gap],
+) -> DataLogging:
+    """Bring together what the trails that reach the region select; a shadow copy is the same trail."""
+    missing = Gap(Reason.PARTIAL_DATA, "The trail was not asked in its home region.")
+    reaching = {info.trail for info in trails.trails if info.multi_region or info.trail.region.name == region.name}
+    return DataLogging(
+        tuple(
+            _recorder(trail, statuses.get(trail, missing), selectors.get(trail, missing)) for trail in sorted(reaching)
+        )
+    )
+
+
+def _recorder(trail: Trail, status: TrailStatus | Gap, selectors: TrailSelectors | Gap) -> DataRecorder:
+    if isinstance(status, Gap):
+        return DataRecorder(trail.arn, trail.name, selectors, gap=status)
+    problem = None
+    if not status.logging:
+        problem = "It is not logging."
+    elif status.delivery_error:
+        problem = f"Its logs cannot be delivered: {status.delivery_error}."
+    return DataRecorder(trail.arn, trail.name, selectors, problem)
+
+
+@derive
+def lake_data_logging(
+    region: Region, stores: Mapping[Region, EventDataStores | Gap], enabled: EnabledRegions | Gap
+) -> LakeDataLogging:
+    """Bring together what the event data stores select that may keep the region's events."""
+    found, gaps = _stores(region, stores, enabled)
+    return LakeDataLogging(tuple(_store_recorder(arn, *known) for arn, known in found.items()), gaps)
+
+
+def _store_recorder(arn: str, store: EventDataStore | None, gap: Gap | None) -> DataRecorder:
+    if store is None:
+        return DataRecorder(arn, "", gap or Gap(Reason.PARTIAL_DATA, "The event data store was not read."))
+    problem = None if store.status == "ENABLED" else _off(store)
+    if not store.selectors:
+        text = "Which events an event data store without event selectors keeps is not documented."
+        return DataRecorder(arn, store.name, Gap(Reason.UNDECIDABLE, text), problem, gap)
+    return DataRecorder(arn, store.name, TrailSelectors(advanced=store.selectors), problem, gap)
+
+
+@dataclass(frozen=True, slots=True)
+class DataCoverage:
+    """How far a table's reads or its writes are logged.
+
+    Attributes:
+        logged: All of them are; None when that is not known.
+        some: Some of them are for certain.
+        names: The operations that are not, where selectors filter on ``eventName``; otherwise none.
+        callers: Some callers' are not: selectors filter on who calls.
+        gap: Why it is not known, or None.
+    """
+
+    logged: bool | None
+    some: bool = False
+    names: tuple[str, ...] = ()
+    callers: bool = False
+    gap: Gap | None = None
+
+
+def data_coverage(arn: str, recorders: Iterable[DataRecorder], *, read_only: bool) -> DataCoverage:
+    """Tell whether trails and event data stores together log all reads, or all writes, of a table.
+
+    Events are tried on all of them: one for each operation that an ``eventName`` could leave out, and for each kind of
+    caller that a filter on callers could.
+
+    Args:
+        arn: The table's ARN.
+        recorders: Those that reach its region.
+        read_only: Its reads; else its writes.
+    """
+    working = [one for one in recorders if one.problem is None]
+    named = [
+        selector
+        for one in working
+        if isinstance(one.selectors, TrailSelectors)
+        for selector in one.selectors.advanced
+        if _advanced(_about(selector), _fields(arn, TABLE)) is not False
+    ]
+    seen: list[tuple[dict[str, str], bool | None]] = []
+    gaps: list[Gap] = []
+    for event in _events(arn, named, read_only=read_only):
+        outcomes = []
+        for one in working:
+            outcome, gap = _logs(one, event, arn, read_only=read_only)
+            outcomes.append(outcome)
+            if gap is not None:
+                gaps.append(gap)
+        seen.append((event, _any(outcomes)))
+    missing = [event for event, outcome in seen if outcome is False]
+    # A missing permission is what somebody can do something about.
+    gap = min(gaps, key=lambda one: one.action is None, default=None)
+    logged = False if missing else _all(outcome for _, outcome in seen)
+    some = any(outcome for _, outcome in seen)
+    fields = {field.field for selector in named for field in selector}
+    return DataCoverage(
+        logged,
+        some,
+        tuple(sorted({event["eventName"] for event in missing})) if "eventName" in fields and some else (),
+        bool(fields & {"userIdentity.arn", "sessionCredentialFromConsole"}) and some and bool(missing),
+        gap if logged is None else None,
+    )
+
+
+def _all(outcomes: Iterable[bool | None]) -> bool | None:
+    return None if None in set(outcomes) else True
+
+
+def _about(selector: tuple[FieldSelector, ...]) -> tuple[FieldSelector, ...]:
+    """Return the fields of a selector that say which resources it is about."""
+    return tuple(one for one in selector if one.field in ("eventCategory", "resources.type", "resources.ARN"))
+
+
+def _fields(arn: str, kind: str) -> dict[str, str]:
+    """Return what all data events of a resource have in common, under the names of advanced event selectors."""
+    return {
+        "eventCategory": "Data",
+        "resources.type": kind,
+        "resources.ARN": arn,
+        "eventSource": "dynamodb.amazonaws.com",
+        "eventType": "AwsApiCall",
+    }
+
+
+def _events(arn: str, selectors: list[tuple[FieldSelector, ...]], *, read_only: bool) -> Iterator[dict[str, str]]:
+    """Yield the reads or writes of a table that some selectors could tell apart."""
+    fields = {one.field for selector in selectors for one in selector}
+    names = READS if read_only else WRITES
+    common = _fields(arn, TABLE) | {"readOnly": "true" if read_only else "false"}
+    callers = _callers([one for selector in selectors for one in selector if one.field == "userIdentity.arn"])
+    consoles = ("false", "true") if "sessionCredentialFromConsole" in fields else ("false",)
+    for name, caller, console in itertools.product(names if "eventName" in fields else names[:1], callers, consoles):
+        event = common | {"eventName": name, "sessionCredentialFromConsole": console}
+        yield event if caller is None else event | {"userIdentity.arn": caller}
+
+
+def _callers(filters: list[FieldSelector]) -> list[str] | list[None]:
+    """Return one caller for each set of callers that some filters treat alike; a single None for too many of them."""
+    equal = {text for one in filters for text in (*one.equals, *one.not_equals)}
+    starts = {text for one in filters for text in (*one.starts_with, *one.not_starts_with)} | {""}
+    ends = {text for one in filters for text in (*one.ends_with, *one.not_ends_with)} | {""}
+    if len(equal) + len(starts) * len(ends) > MOST_CALLERS:
+        return [None]
+    return sorted(equal | {f"{start}{OTHER}{end}" for start in starts for end in ends})
+
+
+def _logs(
+    recorder: DataRecorder, event: Mapping[str, str], arn: str, *, read_only: bool
+) -> tuple[bool | None, Gap | None]:
+    """Tell whether a trail or event data store logs an event, or why that is not known."""
+    if isinstance(recorder.selectors, Gap):
+        return None, recorder.selectors
+    outcome = _any(
+        [_advanced(selector, event) for selector in recorder.selectors.advanced]
+        or [_classic_data(selector, arn, read_only=read_only) for selector in recorder.selectors.classic]
+    )
+    if outcome is False:
+        return False, None
+    if recorder.gap is not None:
+        return None, recorder.gap
+    text = f"What {recorder.name} logs cannot be decided: its event selectors use a field or a value that is not known."
+    return outcome, None if outcome else Gap(Reason.UNDECIDABLE, text)
+
+
+def _classic_data(selector: ClassicSelector, arn: str, *, read_only: bool) -> bool | None:
+    """Evaluate a classic selector: all tables or exact ARNs (CloudTrail API Reference, DataResource).
+
+    What another prefix of an ARN selects is documented for other services only.
+    """
+    if not _selects_kind(selector, read_only=read_only):
+        return False
+    everything = ":".join(arn.split(":")[:3])
+    values = (selector.data_resources or {}).get(TABLE, ())
+    return _any(
+        [value in (everything, arn) or (None if value and arn.startswith(value) else False) for value in values]
+    )
+
+
+def selected_types(selectors: TrailSelectors) -> dict[str, bool]:
+    """Tell, as evidence, whether data events of tables and of streams and network activity are selected at all."""
+    network = {"eventCategory": "NetworkActivity", "eventSource": "dynamodb.amazonaws.com"}
+    return {
+        "tables": any(_names(one, TABLE) for one in selectors.advanced)
+        or any(TABLE in (one.data_resources or {}) for one in selectors.classic),
+        "streams": any(_names(one, STREAM) for one in selectors.advanced),
+        "networkActivity": any(_advanced(one, network) is not False for one in selectors.advanced),
+    }
+
+
+def _names(selector: tuple[FieldSelector, ...], kind: str) -> bool:
+    return any(one.field == "resources.type" and kind in one.equals for one in selector)

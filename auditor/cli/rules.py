@@ -96,8 +96,13 @@ def new(rule_id: str, output: str) -> int:
 @selection
 @click.pass_context
 def permissions(context: click.Context, /, **_: Any) -> int:
-    """Print the least IAM policy for the selected rules, as JSON."""
-    click.echo(json.dumps(policies.policy(settle(context).rules.values()), indent=2))
+    """Print the least IAM policy for the selected rules, as JSON.
+
+    It lets nobody read an item, unless the configuration turns item sampling on.
+    """
+    settings = settle(context)
+    sampling = settings.config.sampling.items_per_table > 0
+    click.echo(json.dumps(policies.policy(settings.rules.values(), sampling=sampling), indent=2))
     return 0
 
 

@@ -245,8 +245,8 @@ def derive(function: Callable[..., Any]) -> Callable[..., Any]:
     produced = [member for member in union_members(signature.hints.get("return")) if member is not Gap]
     if len(produced) != 1 or not isinstance(produced[0], type):
         raise SignatureError(f"{function.__name__}: the return type must name one fact.")
-    if signature.settings:
-        raise SignatureError(f"{function.__name__}: a derivation has no settings.")
+    if signature.settings or signature.takes_members:
+        raise SignatureError(f"{function.__name__}: a derivation has no settings and asks no rules.")
     DERIVED[produced[0]] = Derivation(function, signature, produced[0])
     return function
 

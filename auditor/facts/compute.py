@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.resources import Function, Instance, Region, Resource
 
 
@@ -16,7 +16,7 @@ class InstanceInfo:
     Attributes:
         state: ``State.Name``, lower case.
         profile_arn: ``IamInstanceProfile.Arn``.
-        subnet_id: ``SubnetId``.
+        subnet_ids: ``SubnetId`` and ``NetworkInterfaces[].SubnetId``, sorted.
         vpc_id: ``VpcId``.
         http_tokens: ``MetadataOptions.HttpTokens``, lower case: required or optional; None when absent.
         http_endpoint: ``MetadataOptions.HttpEndpoint``, lower case; None when absent.
@@ -26,7 +26,7 @@ class InstanceInfo:
     instance: Instance
     state: str
     profile_arn: str | None = None
-    subnet_id: str | None = None
+    subnet_ids: tuple[str, ...] = ()
     vpc_id: str | None = None
     http_tokens: str | None = None
     http_endpoint: str | None = None
@@ -51,7 +51,7 @@ class FunctionInfo:
 
     Attributes:
         role_arn: ``Role``.
-        subnet_ids: ``VpcConfig.SubnetIds``.
+        subnet_ids: ``VpcConfig.SubnetIds``, sorted.
         vpc_id: ``VpcConfig.VpcId``; None outside a VPC.
         key_variables: Names of environment variables that hold what looks like an access key, or whose names say
             that they hold a secret key.
@@ -76,3 +76,32 @@ class Functions:
     def names(self) -> Iterator[Resource]:
         """Yield the functions."""
         yield from (one.function for one in self.functions)
+
+
+@dataclass(frozen=True, slots=True)
+class SubnetWorkloads:
+    """The roles that the workloads of a subnet run as.
+
+    Attributes:
+        roles: ARNs of the roles of its instances' profiles and of its functions, sorted.
+        complete: The region's functions are known, every workload interface of the subnet belongs to an instance or a
+            function whose role is known, and nothing else is known to run there, such as containers on the instance.
+        unexplained: Ids of the other workload interfaces (such as those of ECS tasks), sorted.
+        gap: What could not be read, where that leaves an interface unexplained or the functions unknown.
+    """
+
+    roles: tuple[str, ...]
+    complete: bool
+    unexplained: tuple[str, ...] = ()
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workloads:
+    """Which roles the workloads of a region's subnets run as (derived).
+
+    Attributes:
+        subnets: By id: the subnets that hold network interfaces of workloads.
+    """
+
+    subnets: Mapping[str, SubnetWorkloads]

@@ -71,8 +71,8 @@ class Detector:
     Attributes:
         id: Its id.
         status: ``Status``, in capitals.
-        cloud_trail: Whether its CloudTrail source is enabled: the feature CLOUD_TRAIL, else
-            ``DataSources.CloudTrail.Status``; None when the answer names neither.
+        cloud_trail: Whether ``Features`` says that CLOUD_TRAIL is enabled; None when it does not name it, as in
+            answers with ``DataSources`` instead.
         frequency: ``FindingPublishingFrequency``.
     """
 
@@ -85,9 +85,15 @@ class Detector:
 @fact(Region, "guardduty:ListDetectors", "guardduty:GetDetector", in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class Detectors:
-    """The GuardDuty detectors of a region: none or one."""
+    """The GuardDuty detectors of a region: none or one.
+
+    Attributes:
+        detectors: In order of id.
+        offered: False where AWS has no GuardDuty in the region.
+    """
 
     detectors: tuple[Detector, ...]
+    offered: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,9 +108,20 @@ class Analyzer:
 @fact(Region, "accessanalyzer:ListAnalyzers", in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class Analyzers:
-    """The analyzers of a region (accessanalyzer:ListAnalyzers)."""
+    """The analyzers of a region (accessanalyzer:ListAnalyzers).
+
+    Attributes:
+        analyzers: In order of ARN.
+        offered: False where AWS has no Access Analyzer in the region.
+    """
 
     analyzers: tuple[Analyzer, ...]
+    offered: bool = True
+
+    @property
+    def external(self) -> tuple[Analyzer, ...]:
+        """Those that look for access from outside the account or the organisation, whatever their status."""
+        return tuple(one for one in self.analyzers if one.type in ("ACCOUNT", "ORGANIZATION"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +131,7 @@ class AnalyzerFinding:
     Attributes:
         id: ``id``.
         analyzer: The analyzer's ARN.
-        resource: ``resource``, an ARN.
+        resource: ``resource``, an ARN; an empty text where AWS does not tell.
         resource_type: ``resourceType``.
         type: ``findingType``, such as ExternalAccess.
         status: ``status``, in capitals.
@@ -156,6 +173,7 @@ class ConfigRule:
         resource_id: ``Scope.ComplianceResourceId``.
         tag: ``Scope.TagKey``, or None.
         created_by: ``CreatedBy``.
+        modes: ``EvaluationModes[].Mode``, in capitals; none means DETECTIVE.
     """
 
     name: str
@@ -167,6 +185,7 @@ class ConfigRule:
     resource_id: str | None = None
     tag: str | None = None
     created_by: str | None = None
+    modes: tuple[str, ...] = ()
 
 
 @fact(Region, "config:DescribeConfigRules", in_use_only=True)

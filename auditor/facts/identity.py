@@ -113,6 +113,14 @@ class Identities:
     roles: tuple[RoleInfo, ...] = ()
     policies: Mapping[str, ManagedPolicy] = field(default_factory=dict)
 
+    def unread(self, role: Role) -> Gap | None:
+        """Return why a managed policy of a role, its boundary included, could not be had, or None."""
+        for info in self.roles:
+            if info.role == role:
+                held = (self.policies.get(arn) for arn in (*info.attached, info.boundary) if arn)
+                return next((one.document for one in held if one is not None and isinstance(one.document, Gap)), None)
+        return None
+
     def names(self) -> Iterator[Resource]:
         """Yield the users, groups and roles."""
         yield from (one.user for one in self.users)
@@ -146,12 +154,14 @@ class Credentials:
         mfa: ``mfa_active``.
         keys: The access keys that exist, in order.
         password_used: ``password_last_used``.
+        created: ``user_creation_time``; for root, that of the account.
     """
 
     password: bool | None
     mfa: bool
     keys: tuple[AccessKey, ...] = ()
     password_used: datetime | None = None
+    created: datetime | None = None
 
 
 @fact(Account, "iam:GetCredentialReport", "iam:GenerateCredentialReport")
@@ -189,13 +199,13 @@ class AccountSummary:
 class RootManagement:
     """The centralised root features of the organisation (iam:ListOrganizationsFeatures).
 
-    Only the management account, or IAM's delegated administrator, may ask.
-
     Attributes:
-        features: ``EnabledFeatures``, such as RootCredentialsManagement. Empty outside an organisation.
+        features: ``EnabledFeatures``, such as RootCredentialsManagement, sorted. Empty outside an organisation, and
+            where the organisation cannot have them (not all of its features, or no trusted access for IAM). None: AWS
+            answers only the management account and IAM's delegated administrator, and this account is neither.
     """
 
-    features: tuple[str, ...]
+    features: tuple[str, ...] | None
 
 
 @fact(Region, "cognito-identity:ListIdentityPools", lists=IdentityPool)

@@ -18,6 +18,8 @@ class Hit:
         detector: What found them, such as ``iban``.
         count: In how many items.
         of: In how many items the attribute was looked at.
+        shaped: In how many items something had the shape, such as the length and the beginning of a card's number,
+            whether or not its checksum is right.
         key: It is an attribute of the table's key or of an index's.
     """
 
@@ -25,13 +27,16 @@ class Hit:
     detector: str
     count: int
     of: int
+    shaped: int = 0
     key: bool = False
 
 
-@fact(Table, "dynamodb:Scan", opt_in=True)
+@fact(Table, "dynamodb:Scan", "dynamodb:DescribeTable", opt_in=True)
 @dataclass(frozen=True, slots=True)
 class ItemSample:
     """A sample of a table's items (dynamodb:Scan), taken only where the configuration turns sampling on.
+
+    DescribeTable is asked first: where the table's capacity is small nothing is read.
 
     Attributes:
         items: How many were looked at.
@@ -44,7 +49,7 @@ class ItemSample:
         consumed: ``ConsumedCapacity.CapacityUnits``, in read units.
         exhausted: Every item of the table was read.
         stopped: Why fewer items were read than asked for: ``max_rcu``, or None.
-        skipped: Why none were read: ``provisioned capacity below 5 read units``, or None.
+        skipped: Why none were read, such as ``provisioned capacity below 5 read units``, or None.
     """
 
     items: int = 0

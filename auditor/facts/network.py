@@ -35,6 +35,14 @@ class Vpcs:
             yield info.vpc
 
 
+@fact(Region, "ec2:DescribeAvailabilityZones", in_use_only=True)
+@dataclass(frozen=True, slots=True)
+class AvailabilityZones:
+    """Names of the Availability Zones that the account has in a region; Local and Wavelength Zones are left out."""
+
+    zones: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class SubnetInfo:
     """One subnet.
@@ -132,7 +140,7 @@ class Endpoint:
         private_dns: ``PrivateDnsEnabled`` and not only for inbound Resolver endpoints.
         service_region: ``ServiceRegion``, None for the endpoint's own region.
         policy: ``PolicyDocument`` as text.
-        resource: The endpoint as a resource, for those of DynamoDB; None for other services' endpoints.
+        resource: The endpoint as a resource, for those of DynamoDB and DAX; None for other services' endpoints.
         security_groups: ``Groups[].GroupId`` (interface endpoints).
         dns_name: ``DnsEntries[0].DnsName``: what clients set as their endpoint_url.
     """
@@ -151,6 +159,16 @@ class Endpoint:
     security_groups: tuple[str, ...] = ()
     dns_name: str | None = None
 
+    @property
+    def for_dax(self) -> bool:
+        """It is for DAX's management API, not for DynamoDB."""
+        return self.service.endswith(".dax")
+
+    @property
+    def overridable(self) -> bool:
+        """It is an interface endpoint of DynamoDB, whose names a private hosted zone might be made to lead to it."""
+        return self.resource is not None and self.type.lower() == "interface" and not self.for_dax
+
 
 @fact(Region, "ec2:DescribeVpcEndpoints", lists=VpcEndpoint, in_use_only=True)
 @dataclass(frozen=True, slots=True)
@@ -160,7 +178,7 @@ class VpcEndpoints:
     endpoints: tuple[Endpoint, ...]
 
     def names(self) -> Iterator[Resource]:
-        """Yield DynamoDB's endpoints."""
+        """Yield the endpoints of DynamoDB and DAX."""
         for endpoint in self.endpoints:
             if endpoint.resource is not None:
                 yield endpoint.resource
@@ -263,7 +281,8 @@ class PrivateZones:
     """The private hosted zones of VPCs that have an interface endpoint of DynamoDB (route53:ListHostedZonesByVPC).
 
     Attributes:
-        zones: VPC id -> (name without the last dot, hosted zone id) of each zone, sorted.
+        zones: VPC id -> (name without the last dot, lower case; hosted zone id) of each zone, sorted. Zones that a
+            service of AWS owns, such as that of an endpoint with private DNS, are left out.
         unread: VPC id -> why its zones could not be read.
     """
 
@@ -280,7 +299,7 @@ class Permission:
         from_port: ``FromPort``, or None.
         to_port: ``ToPort``, or None.
         cidrs: ``IpRanges`` and ``Ipv6Ranges``.
-        groups: ``UserIdGroupPairs`` as (account or an empty text, group id).
+        groups: ``UserIdGroupPairs`` as (account, an empty text for the own one; group id).
         prefix_lists: ``PrefixListIds``.
     """
 

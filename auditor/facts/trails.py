@@ -48,12 +48,14 @@ class TrailStatus:
         delivery_error: ``LatestDeliveryError``, None when empty.
         digest_error: ``LatestDigestDeliveryError``, None when empty.
         last_delivery: ``LatestDeliveryTime``.
+        log_group_error: ``LatestCloudWatchLogsDeliveryError``, None when empty.
     """
 
     logging: bool
     delivery_error: str | None = None
     digest_error: str | None = None
     last_delivery: datetime | None = None
+    log_group_error: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,4 +182,43 @@ class LakeLogging:
     """
 
     stores: tuple[StoreVerdict, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class DataRecorder:
+    """A trail or an event data store that reaches a region, as far as data events go.
+
+    Attributes:
+        arn: Its ARN.
+        name: Its name; an empty text for an event data store that could not be read.
+        selectors: Which events it records, or why that is not known.
+        problem: Why it records nothing at all, as a sentence, or None.
+        gap: What else is not known of it and matters, or None.
+    """
+
+    arn: str
+    name: str
+    selectors: TrailSelectors | Gap
+    problem: str | None = None
+    gap: Gap | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DataLogging:
+    """All trails that reach a region, with what they select (derived); each once, in order of ARN."""
+
+    trails: tuple[DataRecorder, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LakeDataLogging:
+    """The event data stores that may keep a region's data events (derived).
+
+    Attributes:
+        stores: Each once, in order of ARN.
+        gaps: Why there may be further ones, those that name a missing permission first.
+    """
+
+    stores: tuple[DataRecorder, ...] = ()
     gaps: tuple[Gap, ...] = ()

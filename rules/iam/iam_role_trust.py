@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.access import Policy, read
-from auditor.access.actions import actions
 from auditor.access.estate import Principal
+from auditor.access.grants import granted_action
 from auditor.access.mentions import mentions
 from auditor.access.outsiders import Outsider
 from auditor.access.reach import Reach, reach
@@ -127,7 +127,7 @@ def iam_role_trust(
     if granted is False:
         return not_applicable("The role's policies grant no action of DynamoDB or DAX.")
     if isinstance(granted, Gap):
-        return unknown(_unread(role, identities) or granted)
+        return unknown(identities.unread(role) or granted)
     document = read(principal.trust, trust=True)
     evidence: dict[str, Any] = {"grants": granted}
     if document.unreadable is not None:
@@ -166,56 +166,10 @@ def iam_role_trust(
     return passed("Only known principals can assume the role.", **evidence)
 
 
-def _unread(role: Role, identities: Identities) -> Gap | None:
-    """Return why a managed policy of the role could not be had."""
-    for info in identities.roles:
-        if info.role == role:
-            held = (identities.policies.get(arn) for arn in (*info.attached, info.boundary) if arn)
-            return next((one.document for one in held if one is not None and isinstance(one.document, Gap)), None)
-    return None
-
-
 def _granted(principal: Principal, access: AccountAccess) -> str | Gap | Literal[False]:
     """Return an action of DynamoDB or DAX that the role may call, False for none, or why that is not known."""
-    doubt = ""
-    for document in principal.policies:
-        policy = read(document)
-        if policy.unreadable is not None:
-            doubt = f"Policy {policy.name} of the role cannot be read: {policy.unreadable}."
-            continue
-        for statement in policy.statements:
-            if not statement.allow:
-                continue
-            for action in (*actions("dynamodb"), *actions("dax")):
-                if not statement.covers(action.name.lower()):
-                    continue
-                for resource in _probes(principal, action.name, statement.resources, inverted=statement.not_resource):
-                    decision = access.own(principal, action.name, resource)
-                    if decision.verdict == "allowed":
-                        return action.name
-                    if decision.allowed:
-                        unread = [hit for hit in decision.trace if hit.index < 0]
-                        if not unread:
-                            return action.name
-                        doubt = doubt or f"Whether the role may call {action.name} depends on {unread[0].statement}."
-    return Gap(Reason.UNDECIDABLE, doubt) if doubt else False
-
-
-def _probes(principal: Principal, action: str, resources: tuple[str, ...] | None, *, inverted: bool) -> Iterator[str]:
-    """Yield ARNs that a statement's resources match: one for each pattern."""
-    partition = principal.arn.split(":")[1]
-    service = action.partition(":")[0]
-    kind = "table" if service == "dynamodb" else "cache"
-    anything = f"arn:{partition}:{service}:eu-west-1:{principal.account}:{kind}/ddbaudit-probe"
-    for text in ("*",) if inverted else resources or ("*",):
-        segments = text.split(":", 5)
-        if len(segments) < 6:
-            yield anything
-        elif segments[2] in (service, "*"):
-            model = anything.split(":", 5)
-            filled = [one if "*" in one or "?" in one else None for one in segments]
-            head = [model[number] if filled[number] else segments[number] for number in range(5)]
-            yield ":".join([*head, model[5] if segments[5] == "*" else segments[5].replace("*", "x").replace("?", "x")])
+    action, doubt = granted_action(principal, lambda action, arn: access.own(principal, action, arn))
+    return action or (Gap(Reason.UNDECIDABLE, doubt) if doubt else False)
 
 
 def _strangers(document: Policy, trust: Trust, *, same: bool) -> Iterator[Stranger]:

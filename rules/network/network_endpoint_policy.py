@@ -116,7 +116,7 @@ def network_endpoint_policy(
     are unknown, and those whose answer hangs on the own organisation's id while that is not known.
     """
     endpoint = next((one for one in endpoints.endpoints if one.id == resource.name), None)
-    if endpoint is None:
+    if endpoint is None or endpoint.for_dax:
         return None
     if endpoint.state != "available":
         return not_applicable(f"The endpoint's state is {endpoint.state}.", State=endpoint.state)

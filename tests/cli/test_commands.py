@@ -333,6 +333,18 @@ def test_permissions_prints_json_for_the_selection(ddbaudit: Command) -> None:
     assert not any(action.startswith(("kms:", "dax:")) for action in allowed)
 
 
+@pytest.mark.parametrize(("items", "sampled"), [(0, False), (25, True)])
+def test_permissions_let_items_be_read_where_the_configuration_turns_sampling_on(
+    ddbaudit: Command, tmp_path: Path, items: int, sampled: bool
+) -> None:
+    tmp_path.joinpath("ddbaudit.yaml").write_text(f"sampling: {{items_per_table: {items}}}", encoding="utf-8")
+    statements = json.loads(ddbaudit("permissions").out)["Statement"]
+    allowing = [action for one in statements if one["Effect"] == "Allow" for action in one["Action"]]
+    denying = [action for one in statements if one["Effect"] == "Deny" for action in one["Action"]]
+    assert ("dynamodb:Scan" in allowing, "dynamodb:Scan" in denying) == (sampled, not sampled)
+    assert ("DecryptThroughDynamoDB" in {one["Sid"] for one in statements}) is sampled
+
+
 def uncommented(text: str) -> str:
     """Take ``# `` from every line of a written file but for its head."""
     head, _, rest = text.partition("\n\n")

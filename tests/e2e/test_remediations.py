@@ -23,7 +23,7 @@ from auditor import engine, packs, placeholders
 from auditor.engine import Judgement, judge
 from auditor.inventory import Caller
 from auditor.report import Finding
-from auditor.resources import Account, account_of
+from auditor.resources import Account, account_of, region_of
 from auditor.rule_api import Status
 from auditor.sources import demo
 from auditor.sources.aws.collect import collect
@@ -130,6 +130,13 @@ def stream_for_nobody(session: boto3.Session) -> None:
     )
 
 
+def open_bucket(session: boto3.Session) -> None:
+    s3 = session.client("s3", region_name=IRELAND)
+    s3.delete_public_access_block(Bucket="shop-exports")
+    everybody = allow("s3:GetObject", on="arn:aws:s3:::shop-exports/*", Principal="*")
+    s3.put_bucket_policy(Bucket="shop-exports", Policy=json.dumps(document(everybody)))
+
+
 def routes_of_subnet(session: boto3.Session, finding: Finding) -> Values:
     ec2 = session.client("ec2", region_name=IRELAND)
     (subnet,) = ec2.describe_subnets(SubnetIds=[finding.resource.label])["Subnets"]
@@ -156,6 +163,34 @@ def trail_parts(session: boto3.Session, _finding: Finding) -> Values:
     session.client("s3", region_name="us-east-1").create_bucket(Bucket="shop-sandbox-all-regions")
     key = session.client("kms", region_name=IRELAND).create_key()["KeyMetadata"]["Arn"]
     return {"TRAIL_NAME": "all-regions", "BUCKET": "shop-sandbox-all-regions", "TRAIL_KEY_ARN": key}
+
+
+def alerts(session: boto3.Session, finding: Finding) -> Values:
+    """Make a topic that CloudWatch and EventBridge may publish to, and let the trail of Ireland fill a log group."""
+    region = region_of(finding.resource)
+    assert region is not None
+    sns, logs = session.client("sns", region_name=region.name), session.client("logs", region_name=IRELAND)
+    arn = sns.create_topic(Name="alerts")["TopicArn"]
+    sns.subscribe(TopicArn=arn, Protocol="email", Endpoint="soc@shop.example")
+    services = {"Service": ["cloudwatch.amazonaws.com", "events.amazonaws.com"]}
+    policy = json.dumps(document(allow("sns:Publish", on=arn, Principal=services)))
+    sns.set_topic_attributes(TopicArn=arn, AttributeName="Policy", AttributeValue=policy)
+    trail = session.client("cloudtrail", region_name=IRELAND)
+    (audit_trail,) = trail.describe_trails(includeShadowTrails=False)["trailList"]
+    group = audit_trail.get("CloudWatchLogsLogGroupArn", "")
+    if not group:
+        logs.create_log_group(logGroupName="trail")
+        number = account_of(finding.resource).id
+        group = f"arn:aws:logs:{IRELAND}:{number}:log-group:trail:*"
+        trail.update_trail(
+            Name=audit_trail["Name"],
+            CloudWatchLogsLogGroupArn=group,
+            CloudWatchLogsRoleArn=f"arn:aws:iam::{number}:role/trail",
+        )
+    return {"TOPIC_ARN": arn, "TRAIL_LOG_GROUP": group.split(":")[6], "TRAIL_REGION": IRELAND}
+
+
+PLATFORM_TOPIC = f"arn:aws:sns:eu-central-1:{PRODUCTION}:platform"
 
 
 def key_of_jenkins(session: boto3.Session, _finding: Finding) -> Values:
@@ -199,6 +234,21 @@ EXPECTED_NETWORKS = document(
 BREAK_GLASS = {"ArnNotLike": {"aws:PrincipalArn": "arn:aws:iam::*:role/BreakGlass"}}
 
 CASES: dict[str, Case] = {
+    "alarm-control-weakening": Case(name="eu-central-1", values=alerts),
+    "alarm-data-exfiltration": Case(name="us-east-1", values=alerts),
+    "alarm-delivery": Case(
+        name="table-exfiltration",
+        lines=(0, 1),
+        values=fixed(TOPIC_ARN=PLATFORM_TOPIC),
+        files={
+            "topic-policy.json": document(
+                allow("sns:Publish", on=PLATFORM_TOPIC, Principal={"Service": "events.amazonaws.com"})
+            )
+        },
+    ),
+    "alarm-kms-key-tampering": Case(MANAGEMENT, IRELAND, values=alerts),
+    "alarm-table-deletion": Case(SANDBOX, IRELAND, values=alerts),
+    "alarm-unauthorized-calls": Case(SANDBOX, IRELAND, values=alerts),
     "dax-encryption-at-rest": Case(
         name="stock-cache", values=fixed(NEW_CLUSTER="stock-cache-2", **NEW_CLUSTER), instead="stock-cache-2"
     ),
@@ -222,6 +272,12 @@ CASES: dict[str, Case] = {
     "detect-config-recorder": Case(
         SANDBOX, IRELAND, values=fixed(ROLE_ARN=f"arn:aws:iam::{SANDBOX}:role/config", BUCKET="shop-config-history")
     ),
+    "detect-config-rules": Case(SANDBOX, "eu-central-1"),
+    "detect-guardduty": Case(SANDBOX, "eu-central-1"),
+    "export-destination": Case(
+        name="shop-exports", lines=(0,), prepare=open_bucket, values=fixed(BUCKET="shop-exports")
+    ),
+    "export-encryption": Case(name="shop-adhoc", values=fixed(BUCKET="shop-adhoc")),
     "iam-destructive-actions": Case(
         name="orders",
         values=fixed(ROLE_NAME="support-tool"),
@@ -344,6 +400,7 @@ CASES: dict[str, Case] = {
         },
     ),
     "org-region-lock": Case(SANDBOX, operator=MANAGEMENT, values=named_policy("european-regions")),
+    "residency-classification-region": Case(name="subscriptions"),
     "table-backup-recent": Case(name="sessions"),
     "table-capacity-scaling": Case(SANDBOX),
     "table-change-data-capture": Case(
@@ -362,15 +419,18 @@ CASES: dict[str, Case] = {
         },
     ),
     "table-resource-policy-public": Case(name="recommendations"),
+    "trail-data-events": Case(name="refunds", values=fixed(TRAIL_NAME="production", TRAIL_REGION=IRELAND)),
     "trail-management-logging": Case(SANDBOX, "eu-central-1", values=trail_parts),
 }
 
 #: Rules whose failing state, or its remedy, moto does not hold, and why.
 NOT_HELD: dict[str, str] = {
     "dax-vpc-placement": "moto knows no subnet groups of DAX",
+    "detect-access-analyzer": "moto has no Access Analyzer",
     "iam-cognito-unauthenticated": "moto does not keep the roles of identity pools",
     "iam-full-access-policies": "moto has AWS's managed policies only all at once, so the organisation adds its own",
     "org-membership": "the remedy is to move tables to another account",
+    "residency-region-baseline": "its members are tried, and moto has no Access Analyzer",
     "residency-replica-region": "moto keeps no replicas",
     "residency-table-region": "the remedy is to move a table to another region",
     "table-encryption-key": "moto's UpdateTable leaves the key as it is",

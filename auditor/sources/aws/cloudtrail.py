@@ -51,6 +51,7 @@ def trail_status(aws: Aws, trail: Trail) -> Yield:
             delivery_error=answer.get("LatestDeliveryError") or None,
             digest_error=answer.get("LatestDigestDeliveryError") or None,
             last_delivery=utc(answer.get("LatestDeliveryTime") or None),
+            log_group_error=answer.get("LatestCloudWatchLogsDeliveryError") or None,
         ),
     )
 

@@ -71,6 +71,8 @@ def collect(
     scopes, kept, errors = [], [], []
     for access in accesses:
         kept.append(access)
+        if sampling.items_per_table:
+            access.allow_sampling()
         settled = dict(account.choose_regions(access, regions))
         defaults = settled.pop(Region, None)
         scope = settled[RegionScope]

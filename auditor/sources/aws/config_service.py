@@ -1,11 +1,21 @@
-"""AWS Config: recorders, their state, delivery channels."""
+"""AWS Config: recorders, their state, delivery channels, rules and what these find."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
-from auditor.facts import ConfigDelivery, ConfigRecorder, ConfigRecorders, ConfigRecorderStatuses, RecorderStatus
+from auditor.facts import (
+    ConfigCompliance,
+    ConfigDelivery,
+    ConfigRecorder,
+    ConfigRecorders,
+    ConfigRecorderStatuses,
+    ConfigRule,
+    ConfigRules,
+    RecorderStatus,
+)
 from auditor.resources import Region, Table
 from auditor.sources.aws.collector import Yield, collects
 from auditor.sources.aws.session import Aws
@@ -65,3 +75,48 @@ def delivery_channels(aws: Aws, region: Region) -> Yield:
         region,
         ConfigDelivery(tuple(sorted(entry.get("s3BucketName", "") for entry in answer.get("DeliveryChannels", [])))),
     )
+
+
+@collects(ConfigRules, about=Region)
+def rules(aws: Aws, region: Region) -> Yield:
+    """Yield the region's rules of AWS Config."""
+    found = [_rule(entry) for page in aws.pages("config:DescribeConfigRules") for entry in page.get("ConfigRules", [])]
+    yield region, ConfigRules(tuple(sorted(found, key=lambda rule: rule.name)))
+
+
+def _rule(entry: Mapping[str, Any]) -> ConfigRule:
+    source, scope = entry.get("Source") or {}, entry.get("Scope") or {}
+    return ConfigRule(
+        name=entry.get("ConfigRuleName", ""),
+        state=entry.get("ConfigRuleState", "").upper(),
+        owner=source.get("Owner", "").upper(),
+        identifier=source.get("SourceIdentifier", ""),
+        parameters=_parameters(entry.get("InputParameters")),
+        resource_types=tuple(scope.get("ComplianceResourceTypes") or []),
+        resource_id=scope.get("ComplianceResourceId") or None,
+        tag=scope.get("TagKey") or None,
+        created_by=entry.get("CreatedBy"),
+        modes=tuple(sorted(one["Mode"].upper() for one in entry.get("EvaluationModes") or [] if one.get("Mode"))),
+    )
+
+
+def _parameters(text: str | None) -> dict[str, str]:
+    """Return ``InputParameters``, a JSON object in a text; what is none has no parameters that anybody could read."""
+    try:
+        read = json.loads(text or "{}")
+    except (ValueError, RecursionError):
+        return {}
+    if not isinstance(read, dict):
+        return {}
+    return {key: value if isinstance(value, str) else json.dumps(value) for key, value in sorted(read.items())}
+
+
+@collects(ConfigCompliance, about=Region)
+def compliance(aws: Aws, region: Region) -> Yield:
+    """Yield what the region's rules find, all resources taken together."""
+    found = {
+        entry["ConfigRuleName"]: (entry.get("Compliance") or {}).get("ComplianceType", "").upper()
+        for page in aws.pages("config:DescribeComplianceByConfigRule")
+        for entry in page.get("ComplianceByConfigRules", [])
+    }
+    yield region, ConfigCompliance(found)

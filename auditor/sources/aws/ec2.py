@@ -7,17 +7,23 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from auditor.facts import (
+    AvailabilityZones,
     BlockPublicAccess,
     Endpoint,
+    Gap,
     NatGateway,
     NatGateways,
     NetworkInterface,
     NetworkInterfaces,
+    Permission,
     PrefixList,
     PrefixLists,
+    PrivateZones,
     Route,
     RouteTable,
     RouteTables,
+    SecurityGroup,
+    SecurityGroups,
     SubnetInfo,
     Subnets,
     VpcDns,
@@ -149,13 +155,17 @@ def _route(route: Mapping[str, Any]) -> Route:
     )
 
 
-#: Names of DynamoDB's endpoint services, whatever the partition's prefix (Amazon VPC User Guide, AWS PrivateLink).
-DYNAMODB = re.compile(r"\.dynamodb(-fips|-streams)?\Z")
+#: Names of the endpoint services of DynamoDB and DAX, whatever the partition's prefix (Amazon VPC User Guide, AWS
+#: PrivateLink).
+DYNAMODB = re.compile(r"\.(dynamodb(-fips|-streams)?|dax)\Z")
 
 
-@collects(VpcEndpoints, about=Region)
+@collects(VpcEndpoints, PrivateZones, about=Region)
 def vpc_endpoints(aws: Aws, region: Region) -> Yield:
-    """Yield the VPC endpoints; those of DynamoDB are resources of their own."""
+    """Yield the VPC endpoints; those of DynamoDB and DAX are resources of their own.
+
+    The private hosted zones are those of VPCs with an interface endpoint of DynamoDB, whose names a zone can override.
+    """
     found = []
     for page in aws.pages("ec2:DescribeVpcEndpoints"):
         for entry in page.get("VpcEndpoints", []):
@@ -164,6 +174,33 @@ def vpc_endpoints(aws: Aws, region: Region) -> Yield:
             if resource is not None:
                 yield resource, None  # stays known should a later page fail
     yield region, VpcEndpoints(tuple(sorted(found, key=lambda endpoint: endpoint.id)))
+    if not aws.wants(PrivateZones):
+        return
+    zones: dict[str, tuple[tuple[str, str], ...]] = {}
+    unread: dict[str, Gap] = {}
+    first: Missing | None = None
+    for vpc in sorted({one.vpc_id for one in found if one.overridable and one.vpc_id}):
+        try:
+            zones[vpc] = tuple(sorted(_zones(aws, region, vpc)))
+        except Missing as missing:  # a VPC that another account shares with this one answers its owner only
+            first = first or missing
+            unread[vpc] = missing.gap
+    yield region, PrivateZones(zones, unread)
+    if first is not None:
+        raise first
+
+
+def _zones(aws: Aws, region: Region, vpc: str) -> Iterator[tuple[str, str]]:
+    """Yield name and id of a VPC's private hosted zones, those of other accounts included; boto3 has no paginator."""
+    token: dict[str, Any] = {}
+    while True:
+        answer = aws.call("route53:ListHostedZonesByVPC", VPCId=vpc, VPCRegion=region.name, **token)
+        for entry in answer.get("HostedZoneSummaries") or []:
+            if not (entry.get("Owner") or {}).get("OwningService"):
+                yield entry["Name"].rstrip(".").lower(), entry["HostedZoneId"]
+        if not answer.get("NextToken"):
+            return
+        token = {"NextToken": answer["NextToken"]}
 
 
 def _endpoint(region: Region, entry: Mapping[str, Any]) -> Endpoint:
@@ -183,6 +220,54 @@ def _endpoint(region: Region, entry: Mapping[str, Any]) -> Endpoint:
         security_groups=tuple(sorted(one["GroupId"] for one in entry.get("Groups") or [])),
         dns_name=next((one.get("DnsName") for one in entry.get("DnsEntries") or []), None),
     )
+
+
+@collects(SecurityGroups, about=Region)
+def security_groups(aws: Aws, region: Region) -> Yield:
+    """Yield the security groups with what they let in."""
+    found = [
+        SecurityGroup(
+            id=entry["GroupId"],
+            name=entry.get("GroupName") or "",
+            vpc_id=entry.get("VpcId") or "",
+            ingress=tuple(_permission(region, one) for one in entry.get("IpPermissions") or []),
+        )
+        for page in aws.pages("ec2:DescribeSecurityGroups")
+        for entry in page.get("SecurityGroups") or []
+    ]
+    yield region, SecurityGroups({group.id: group for group in sorted(found, key=lambda one: one.id)})
+
+
+def _permission(region: Region, entry: Mapping[str, Any]) -> Permission:
+    blocks = (
+        *(one.get("CidrIp") for one in entry.get("IpRanges") or []),
+        *(one.get("CidrIpv6") for one in entry.get("Ipv6Ranges") or []),
+    )
+    return Permission(
+        protocol=str(entry.get("IpProtocol", "-1")).lower(),
+        from_port=entry.get("FromPort"),
+        to_port=entry.get("ToPort"),
+        cidrs=tuple(block for block in blocks if block),
+        # AWS names the account of the account's own groups too.
+        groups=tuple(
+            ("" if one.get("UserId") == region.account.id else one.get("UserId") or "", one["GroupId"])
+            for one in entry.get("UserIdGroupPairs") or []
+            if one.get("GroupId")
+        ),
+        prefix_lists=tuple(one["PrefixListId"] for one in entry.get("PrefixListIds") or [] if one.get("PrefixListId")),
+    )
+
+
+@collects(AvailabilityZones, about=Region)
+def availability_zones(aws: Aws, region: Region) -> Yield:
+    """Yield the Availability Zones of the region that the account may use."""
+    answer = aws.call("ec2:DescribeAvailabilityZones")
+    found = {
+        entry["ZoneName"]
+        for entry in answer.get("AvailabilityZones") or []
+        if entry.get("ZoneName") and entry.get("ZoneType", "availability-zone") == "availability-zone"
+    }
+    yield region, AvailabilityZones(tuple(sorted(found)))
 
 
 @collects(NatGateways, about=Region)

@@ -12,6 +12,7 @@ from typing import Any
 
 from auditor.facts import (
     AccessKey,
+    AccountSummary,
     CredentialReport,
     Credentials,
     Gap,
@@ -21,6 +22,7 @@ from auditor.facts import (
     ManagedPolicy,
     Reason,
     RoleInfo,
+    RootManagement,
     UserInfo,
 )
 from auditor.resources import Account, Group, Role, User
@@ -29,6 +31,9 @@ from auditor.sources.aws.session import Aws, Missing, utc
 
 #: Seconds between the questions whether the credential report is ready; making one takes a few seconds.
 REPORT_WAITS = (1.0, 2.0, 3.0, 4.0, 5.0)
+
+#: What AWS answers to whoever asks for the report too early (IAM API Reference, GetCredentialReport).
+IN_PROGRESS = "ReportInProgress"
 
 
 @collects(Identities, about=Account)
@@ -153,14 +158,14 @@ def _fetched(aws: Aws, arn: str) -> ManagedPolicy:
 def credential_report(aws: Aws, account: Account) -> Yield:
     """Yield the credential report, which AWS makes on request and keeps for four hours.
 
-    Where the auditor may not have one made, one that somebody else had made lately may still be there.
+    Where the auditor cannot have one made, one that somebody else had made lately may still be there.
     """
     refused: Missing | None = None
     try:
         _make_report(aws)
     except Missing as missing:
-        if missing.gap.reason is not Reason.ACCESS_DENIED:
-            raise
+        if missing.code == IN_PROGRESS:
+            raise  # the one that is there is being replaced
         refused = missing
     try:
         answer = aws.call("iam:GetCredentialReport")
@@ -179,7 +184,7 @@ def _make_report(aws: Aws) -> None:
         if wait is not None:
             time.sleep(wait)
     gap = Gap(Reason.TRANSIENT, "AWS did not finish the credential report in time.", "iam:GenerateCredentialReport")
-    raise Missing(gap, "ReportInProgress", "iam:GenerateCredentialReport", gap.detail)
+    raise Missing(gap, IN_PROGRESS, "iam:GenerateCredentialReport", gap.detail)
 
 
 def _credentials(row: Mapping[str, str]) -> Credentials:
@@ -203,6 +208,7 @@ def _credentials(row: Mapping[str, str]) -> Credentials:
         {"true": True, "false": False}[row["mfa_active"].lower()],
         tuple(keys),
         _moment(row.get("password_last_used")),
+        _moment(row.get("user_creation_time")),
     )
 
 
@@ -212,3 +218,40 @@ NOTHING = ("", "N/A", "no_information", "not_supported")
 
 def _moment(text: str | None) -> datetime | None:
     return None if not text or text in NOTHING else utc(datetime.fromisoformat(text))
+
+
+@collects(AccountSummary, about=Account)
+def account_summary(aws: Aws, account: Account) -> Yield:
+    """Yield what the account's summary says of the root user."""
+    counts = aws.call("iam:GetAccountSummary").get("SummaryMap") or {}
+    mfa, password = counts.get("AccountMFAEnabled"), counts.get("AccountPasswordPresent")
+    yield (
+        account,
+        AccountSummary(
+            counts.get("AccountAccessKeysPresent"),
+            None if mfa is None else mfa != 0,
+            None if password is None else password != 0,
+        ),
+    )
+
+
+#: The organisation manages no root users, and cannot: there is none, it has not all features, or it does not trust IAM.
+NOT_MANAGED = ("OrganizationNotFound", "OrganizationNotInAllFeaturesMode", "ServiceAccessNotEnabled")
+
+#: AWS answers neither a member account nor whoever may ask in one.
+NOT_OURS = "AccountNotManagementOrDelegatedAdministrator"
+
+
+@collects(RootManagement, about=Account)
+def root_management(aws: Aws, account: Account) -> Yield:
+    """Yield which features for the root users of member accounts the organisation has turned on."""
+    try:
+        answer = aws.call("iam:ListOrganizationsFeatures")
+    except Missing as missing:
+        # IAM's exceptions stand on the wire with and without the word.
+        code = missing.code.removesuffix("Exception")
+        if code != NOT_OURS and code not in NOT_MANAGED:
+            raise
+        yield account, RootManagement(None if code == NOT_OURS else ())
+        return
+    yield account, RootManagement(tuple(sorted(answer.get("EnabledFeatures") or [])))

@@ -203,6 +203,8 @@ class Collection:
             for collector in self._in_use:
                 self._ask(collector, access, region)
         for fact_type, collector in self._by_kind.get(type(resource), ()):
+            if RAW[fact_type].opt_in and not self._inventory.in_scope(resource):
+                continue  # a replica in a region that nobody wants audited: its items are not read
             if not self._waits_for_bulk(fact_type, resource):
                 self._ask(collector, access, resource)
 

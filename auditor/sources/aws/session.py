@@ -146,8 +146,13 @@ class Access:
             return self._clients[service, region]
 
     def allow_sampling(self) -> None:
-        """Let the session read items from now on: the user has turned item sampling on."""
+        """Let the session read items from now on: the user has turned item sampling on.
+
+        What botocore logs of requests and answers, should anybody listen, would show them; it keeps that to itself.
+        """
         _SAMPLING.add(self.session)
+        for name in ("botocore.endpoint", "botocore.parsers"):
+            logging.getLogger(name).setLevel(logging.INFO)
 
     def count(self, operation: str) -> None:
         """Count an attempt, for the summary and the call budget."""
@@ -277,7 +282,10 @@ class Aws:
             # What moto raises in-process for an operation that it does not know.
             NotImplementedError,
         ) as error:
-            raise self._missing(operation, type(error).__name__, str(error)) from None
+            # A parser's error quotes the answer, which may hold what must not be kept (pre-shared keys of a VPN).
+            quotes = isinstance(error, botocore.parsers.ResponseParserError)
+            text = "the answer could not be read" if quotes else str(error)
+            raise self._missing(operation, type(error).__name__, text) from None
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)

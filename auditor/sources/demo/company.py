@@ -27,6 +27,9 @@ IRELAND, FRANKFURT, VIRGINIA = "eu-west-1", "eu-central-1", "us-east-1"
 
 OWNED, MANAGED = "aws-owned", "aws-managed"
 
+#: What data of European customers is tagged with.
+EUROPEAN = {"data-residency": "eu"}
+
 
 @dataclass(frozen=True)
 class TableSpec:
@@ -89,20 +92,41 @@ TABLES: dict[str, list[TableSpec]] = {
         good("identity-audit", FRANKFURT, "security prod confidential"),
     ],
     PRODUCTION: [
-        good("orders", IRELAND, "checkout prod confidential", described=replicas(PRODUCTION, "orders", FRANKFURT)),
-        good("orders", FRANKFURT, "checkout prod confidential", described=replicas(PRODUCTION, "orders", IRELAND)),
         good(
-            "customers", IRELAND, "accounts prod pii", described=replicas(PRODUCTION, "customers", FRANKFURT, VIRGINIA)
+            "orders",
+            IRELAND,
+            "checkout prod confidential",
+            more_tags=EUROPEAN,
+            described=replicas(PRODUCTION, "orders", FRANKFURT),
+        ),
+        good(
+            "orders",
+            FRANKFURT,
+            "checkout prod confidential",
+            more_tags=EUROPEAN,
+            described=replicas(PRODUCTION, "orders", IRELAND),
+        ),
+        good(
+            "customers",
+            IRELAND,
+            "accounts prod pii",
+            more_tags=EUROPEAN,
+            described=replicas(PRODUCTION, "customers", FRANKFURT, VIRGINIA),
         ),
         TableSpec(
             "customers",
             FRANKFURT,
             MANAGED,
             tags="accounts prod pii",
+            more_tags=EUROPEAN,
             described=replicas(PRODUCTION, "customers", IRELAND, VIRGINIA),
         ),
         good(
-            "customers", VIRGINIA, "accounts prod pii", described=replicas(PRODUCTION, "customers", IRELAND, FRANKFURT)
+            "customers",
+            VIRGINIA,
+            "accounts prod pii",
+            more_tags=EUROPEAN,
+            described=replicas(PRODUCTION, "customers", IRELAND, FRANKFURT),
         ),
         TableSpec("payments", IRELAND, "shop", protected=True, recovery_days=7, tags="payments prod pci"),
         TableSpec("refunds", IRELAND, OWNED, protected=True, recovery_days=35, tags="payments prod pci"),

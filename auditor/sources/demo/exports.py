@@ -15,6 +15,7 @@ IRELAND, FRANKFURT, VIRGINIA = "eu-west-1", "eu-central-1", "us-east-1"
 #: Bucket -> its owner, its region, whether its default encryption is a KMS key.
 BUCKETS = {
     "shop-exports": (PRODUCTION, IRELAND, True),
+    "shop-adhoc": (PRODUCTION, IRELAND, False),
     "shop-analytics-drop": (PRODUCTION, VIRGINIA, False),
     "insight-partner-inbox": (PARTNER, IRELAND, False),
 }
@@ -24,6 +25,7 @@ EXPORTS = {
     (PRODUCTION, IRELAND): [
         ("orders", "shop-exports", "", False),
         ("invoices", "shop-exports", "KMS", True),
+        ("gift-cards", "shop-adhoc", "", False),
         ("payments", "shop-analytics-drop", "AES256", False),
         ("prices", "insight-partner-inbox", "", True),
     ],

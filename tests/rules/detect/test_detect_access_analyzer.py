@@ -45,6 +45,7 @@ NO_IDENTITIES = Gap(Reason.ACCESS_DENIED, "Not allowed.", "iam:GetAccountAuthori
 NO_BOUNDARY = Gap(Reason.ACCESS_DENIED, "Not allowed.", "iam:GetPolicyVersion")
 NO_GUARDRAILS = Gap(Reason.ACCESS_DENIED, "Not allowed.", "organizations:ListParents")
 
+NAMES = TableNames((TABLE,))
 STREAM = f"{TABLE.arn}/stream/2026-01-15T08:00:00.000"
 READER, OTHER, AUDITOR = (Role(ACCOUNT, name) for name in ("reader", "other", "auditor"))
 CONFINED, ATTACHED = Role(ACCOUNT, "confined"), Role(ACCOUNT, "attached")
@@ -91,7 +92,7 @@ def judge(
     *findings: AnalyzerFinding,
     analyzers: tuple[Analyzer, ...] = (ACTIVE,),
     held: AnalyzerFindings | Gap | None = None,
-    tables: TableNames | Gap = TableNames((TABLE,)),
+    tables: TableNames | Gap = NAMES,
     settings: Any = None,
     access: AccountAccess | Gap = ACCESS,
     identities: Identities | Gap = IDENTITIES,

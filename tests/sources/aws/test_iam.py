@@ -8,7 +8,17 @@ from urllib.parse import quote
 import boto3
 import pytest
 
-from auditor.facts import AccessKey, CredentialReport, Credentials, Gap, Identities, InlinePolicy, Reason
+from auditor.facts import (
+    AccessKey,
+    AccountSummary,
+    CredentialReport,
+    Credentials,
+    Gap,
+    Identities,
+    InlinePolicy,
+    Reason,
+    RootManagement,
+)
 from auditor.inventory import dumps, loads
 from auditor.resources import Account, Group, Role, User
 from auditor.sources.aws import iam
@@ -235,7 +245,8 @@ def test_the_report_is_asked_for_until_it_is_ready(gather_facts: Gather, access:
     ready = {"Content": f"{COLUMNS}\n{row}".encode(), "ReportFormat": "text/csv", "GeneratedTime": CREATED}
     answer(access, "iam:GetCredentialReport", ready, region=HOME)
     found = gather_facts(Account, CredentialReport).facts[CredentialReport][ACCOUNT]
-    assert found == CredentialReport({ANN: Credentials(False, mfa=False)}, CREATED)
+    made = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
+    assert found == CredentialReport({ANN: Credentials(False, mfa=False, created=made)}, CREATED)
     assert len(asked) == 3
 
 
@@ -259,6 +270,17 @@ def test_a_report_that_is_never_ready_is_a_gap(gather_facts: Gather, access: Acc
     assert "iam:GetCredentialReport" not in access.calls
 
 
+@pytest.mark.parametrize("code", ["AccessDenied", "Throttling", "InternalFailure"])
+def test_a_report_that_cannot_be_made_may_be_there_already(gather_facts: Gather, access: Access, code: str) -> None:
+    answer(access, GENERATE, code, region=HOME)
+    row = f"ann,{ANN},{MADE},false,N/A,N/A,N/A,false" + ",false,N/A,N/A,N/A,N/A" * 2 + ",false,N/A" * 2
+    ready = {"Content": f"{COLUMNS}\n{row}".encode(), "ReportFormat": "text/csv", "GeneratedTime": CREATED}
+    answer(access, "iam:GetCredentialReport", ready, region=HOME)
+    found = gather_facts(Account, CredentialReport).facts[CredentialReport][ACCOUNT]
+    assert isinstance(found, CredentialReport)
+    assert list(found.rows) == [ANN]
+
+
 @pytest.mark.parametrize("denied", [GENERATE, "iam:GetCredentialReport"])
 def test_a_report_that_is_denied_names_the_permission(gather_facts: Gather, access: Access, denied: str) -> None:
     answer(access, denied, "AccessDenied", region=HOME)
@@ -279,13 +301,104 @@ def test_what_the_report_does_not_say_is_not_made_up(gather_facts: Gather, acces
         f"true,{MADE},N/A,N/A,N/A,false,{MADE},2026-01-02T03:04:00+00:00,eu-west-1,dynamodb,false,N/A,false,N/A",
     ).rows
     made, used = datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC), datetime(2026, 1, 2, 3, 4, tzinfo=UTC)
-    assert rows[ROOT] == Credentials(password=None, mfa=True)
+    assert rows[ROOT] == Credentials(password=None, mfa=True, created=made)
     assert rows[ANN] == Credentials(
-        password=True, mfa=False, keys=(AccessKey(True, made), AccessKey(False, made, used, "dynamodb"))
+        password=True,
+        mfa=False,
+        keys=(AccessKey(True, made), AccessKey(False, made, used, "dynamodb")),
+        created=made,
     )
 
 
 def test_a_user_whose_name_has_a_comma_is_one_user(gather_facts: Gather, access: Access) -> None:
     arn = "arn:aws:iam::123456789012:user/a,b"
     rest = "false,N/A,N/A,N/A,true" + ",false,N/A,N/A,N/A,N/A" * 2 + ",false,N/A" * 2
-    assert reported(gather_facts, access, f'"a,b","{arn}",{MADE},{rest}').rows == {arn: Credentials(False, mfa=True)}
+    assert reported(gather_facts, access, f'"a,b","{arn}",{MADE},{rest}').rows.keys() == {arn}
+
+
+def test_when_root_was_used(gather_facts: Gather, access: Access) -> None:
+    used = "2026-05-06T07:08:09+00:00"
+    row = (
+        f"<root_account>,{ROOT},{MADE},not_supported,{used},not_supported,not_supported,false,"
+        f"true,{MADE},2026-05-07T07:08:00+00:00,us-east-1,iam,false,N/A,N/A,N/A,N/A,false,N/A,false,N/A"
+    )
+    found = reported(gather_facts, access, row).rows[ROOT]
+    assert found.password_used == datetime(2026, 5, 6, 7, 8, 9, tzinfo=UTC)
+    assert [key.used for key in found.keys] == [datetime(2026, 5, 7, 7, 8, tzinfo=UTC)]
+    assert found.created == datetime(2025, 3, 4, 5, 6, 7, tzinfo=UTC)
+
+
+# The root user
+
+SUMMARY, FEATURES = "iam:GetAccountSummary", "iam:ListOrganizationsFeatures"
+
+
+@pytest.mark.parametrize(
+    ("counts", "expected"),
+    [
+        (
+            {"AccountAccessKeysPresent": 0, "AccountMFAEnabled": 1, "AccountPasswordPresent": 0, "Users": 3},
+            AccountSummary(root_keys=0, root_mfa=True, root_password=False),
+        ),
+        (
+            {"AccountAccessKeysPresent": 2, "AccountMFAEnabled": 0, "AccountPasswordPresent": 1},
+            AccountSummary(root_keys=2, root_mfa=False, root_password=True),
+        ),
+        # Older partitions do not tell about the password; what is not told is not zero.
+        ({"AccountAccessKeysPresent": 1, "AccountMFAEnabled": 0}, AccountSummary(1, root_mfa=False)),
+        ({}, AccountSummary()),
+    ],
+)
+def test_what_the_summary_says_of_root(
+    gather_facts: Gather, access: Access, counts: dict[str, int], expected: AccountSummary
+) -> None:
+    answer(access, SUMMARY, {"SummaryMap": counts}, region=HOME)
+    inventory = gather_facts(Account, AccountSummary)
+    assert inventory.facts[AccountSummary][ACCOUNT] == expected
+    assert loads(dumps(inventory, "1")).facts == inventory.facts
+
+
+@pytest.mark.parametrize("denied", [SUMMARY, FEATURES])
+@pytest.mark.parametrize(("code", "reason"), [("AccessDenied", Reason.ACCESS_DENIED), ("Throttling", Reason.THROTTLED)])
+def test_what_may_not_be_asked_about_root_is_unknown(
+    gather_facts: Gather, access: Access, denied: str, code: str, reason: Reason
+) -> None:
+    answer(access, denied, code, region=HOME)
+    fact = AccountSummary if denied == SUMMARY else RootManagement
+    gap = gather_facts(Account, fact).facts[fact][ACCOUNT]
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.action) == (reason, denied)
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ({"OrganizationId": "o-example1234", "EnabledFeatures": ["RootSessions", "RootCredentialsManagement"]},
+         ("RootCredentialsManagement", "RootSessions")),
+        ({"OrganizationId": "o-example1234"}, ()),
+        ("OrganizationNotFoundException", ()),
+        ("OrganizationNotFound", ()),
+        ("OrganizationNotInAllFeaturesModeException", ()),
+        ("ServiceAccessNotEnabledException", ()),
+        # Whoever asks from a member account learns nothing, and it is no failure.
+        ("AccountNotManagementOrDelegatedAdministratorException", None),
+    ],
+)  # fmt: skip
+def test_whether_the_organisation_manages_root(
+    gather_facts: Gather, access: Access, given: Any, expected: tuple[str, ...] | None
+) -> None:
+    answer(access, FEATURES, given, region=HOME)
+    inventory = gather_facts(Account, RootManagement)
+    assert inventory.facts[RootManagement][ACCOUNT] == RootManagement(expected)
+    assert inventory.errors == []
+    assert loads(dumps(inventory, "1")).facts == inventory.facts
+
+
+def test_the_instance_profiles_of_a_role(gather_facts: Gather) -> None:
+    client = boto3.client("iam")
+    client.create_role(RoleName="api", AssumeRolePolicyDocument=json.dumps(trust("ec2.amazonaws.com")))
+    client.create_instance_profile(InstanceProfileName="api", Path="/app/")
+    client.create_instance_profile(InstanceProfileName="empty")
+    client.add_role_to_instance_profile(InstanceProfileName="api", RoleName="api")
+    (role,) = listed(gather_facts).roles
+    assert role.profiles == ("arn:aws:iam::123456789012:instance-profile/app/api",)

@@ -8,7 +8,7 @@ import pytest
 from botocore.awsrequest import AWSResponse
 
 from auditor.errors import CredentialsError, UsageError
-from auditor.facts import Reason
+from auditor.facts import ItemSample, Reason
 from auditor.facts.base import RAW
 from auditor.sources.aws import session as module
 from auditor.sources.aws.account import check_regions
@@ -23,14 +23,16 @@ from auditor.sources.aws.session import (
     declared_operations,
     identify,
     open_session,
+    opt_in_operations,
 )
-from tests.sources.aws.conftest import create_table
+from tests.sources.aws.conftest import ACCOUNT, create_table
 
 MUTATIONS = [
     ("dynamodb", "delete_table", {"TableName": "orders"}),
     ("dynamodb", "update_table", {"TableName": "orders", "DeletionProtectionEnabled": False}),
     ("dynamodb", "put_item", {"TableName": "orders", "Item": {"pk": {"S": "1"}}}),
     ("dynamodb", "scan", {"TableName": "orders"}),
+    ("dynamodb", "query", {"TableName": "orders"}),
     ("dynamodb", "get_item", {"TableName": "orders", "Key": {"pk": {"S": "1"}}}),
     ("kms", "schedule_key_deletion", {"KeyId": "1234abcd-12ab-34cd-56ef-1234567890ab"}),
     ("kms", "decrypt", {"CiphertextBlob": b"x"}),
@@ -59,11 +61,28 @@ def test_an_undeclared_operation_raises_before_it_leaves_the_process(
 
 
 def test_every_operation_that_writes_is_refused_whatever_the_service(session: boto3.Session) -> None:
-    reading = ("Describe", "Get", "List")
+    reading = ("Describe", "Get", "Head", "List")
     others = {one for one in declared_operations() if not one.partition(":")[2].startswith(reading)}
-    # It makes IAM gather a report that only iam:GetCredentialReport reads; it changes no identity, policy or table.
-    assert others == {"iam:GenerateCredentialReport"}
+    # The first makes IAM gather a report that only iam:GetCredentialReport reads; it changes no identity, policy or
+    # table. The second reads items, and is called only where the configuration turns sampling on.
+    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"}
+    assert [fact.__name__ for fact, info in RAW.items() if "dynamodb:Scan" in info.operations] == ["ItemSample"]
+    assert RAW[ItemSample].opt_in
+    assert opt_in_operations() == {"dynamodb:Scan"}
     assert "dynamodb:GetItem" not in declared_operations()
+
+
+def test_items_are_refused_until_the_user_turns_sampling_on(access: Access) -> None:
+    create_table("orders")
+    client = access.client("dynamodb", "eu-west-1")
+    with pytest.raises(ReadOnlyViolation, match="sampling"):
+        client.scan(TableName="orders")
+    access.allow_sampling()
+    assert client.scan(TableName="orders")["Items"] == []
+    with pytest.raises(ReadOnlyViolation):
+        client.delete_table(TableName="orders")
+    with pytest.raises(ReadOnlyViolation):
+        Access(ACCOUNT, "other", boto3.Session(), access.pacer).client("dynamodb", "eu-west-1").scan(TableName="orders")
 
 
 def test_a_client_of_the_collectors_is_guarded_too(access: Access) -> None:

@@ -1,0 +1,90 @@
+from typing import Annotated
+
+from auditor import Remediation, Severity, Side, Verdict, rule
+from auditor.config import Config
+from auditor.facts import Detection
+from auditor.resources import Region
+
+from ._coverage import REFERENCES, cover
+
+
+@rule(
+    severity=Severity.MEDIUM,
+    side=Side.AMAZON,
+    practices=["P10"],
+    controls={
+        "CIS AWS Foundations 6.0": ["5.1"],
+        "NIST 800-53 r5": ["AU-6", "AU-6(1)", "IR-4", "SI-4(2)", "SI-4(5)"],
+        "ISO 27001:2022": ["A.8.15", "A.8.16"],
+    },
+    remediation=Remediation(
+        text="Make an EventBridge rule for error codes that begin with AccessDenied in every region "
+        "with tables, or filter the log group of the trail for them.",
+        cli="aws events put-rule --name ddb-unauthorized --region $REGION --event-pattern "
+        '\'{"source":["aws.dynamodb"],"detail-type":["AWS API Call via CloudTrail"],'
+        '"detail":{"errorCode":[{"prefix":"AccessDenied"}]}}\'\n'
+        "aws events put-targets --rule ddb-unauthorized --targets Id=1,Arn=$TOPIC_ARN --region "
+        "$REGION",
+        terraform="""\
+resource "aws_cloudwatch_event_rule" "unauthorized" {
+  name = "ddb-unauthorized"
+  event_pattern = jsonencode({
+    source      = ["aws.dynamodb"]
+    detail-type = ["AWS API Call via CloudTrail"]
+    detail      = { errorCode = [{ prefix = "AccessDenied" }] }
+  })
+}
+
+resource "aws_cloudwatch_event_target" "unauthorized" {
+  rule = aws_cloudwatch_event_rule.unauthorized.name
+  arn  = aws_sns_topic.security.arn
+}""",
+        cloudformation="""\
+Parameters:
+  Topic: {Type: String}
+Resources:
+  Unauthorized:
+    Type: AWS::Events::Rule
+    Properties:
+      EventPattern:
+        source: [aws.dynamodb]
+        detail-type: ["AWS API Call via CloudTrail"]
+        detail: {errorCode: [{prefix: AccessDenied}]}
+      Targets: [{Id: sns, Arn: !Ref Topic}]""",
+    ),
+    references=REFERENCES,
+)
+def alarm_unauthorized_calls(
+    region: Region,
+    detection: Detection,
+    config: Config,
+    *,
+    mandatory_events: Annotated[
+        tuple[str, ...], "Events that must be noticed, such as dynamodb:*!AccessDenied; empty: those of the catalogue."
+    ] = (),
+    max_alarm_threshold: Annotated[int, "Most events within one period that an alarm may wait for."] = 10,
+) -> Verdict:
+    """Calls to DynamoDB that are turned down set off an alarm that somebody hears.
+
+    Stolen credentials are tried out before they are used: refused calls are often the first sign.
+
+    Must be noticed: calls of any kind to DynamoDB with the error codes `AccessDeniedException` and `AccessDenied`; a
+    deletion, an update, an export and a change of a policy stand for them. Should be: calls that only read, which
+    EventBridge hands over in the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS only, and refused calls of EC2.
+
+    Each event is evaluated, as CloudTrail records it, against metric filters of the log groups that trails deliver to,
+    patterns of EventBridge rules on the default bus and queries of log alarms; what merely has the right words in it
+    does not count. A metric filter counts with a trail that is logging and records the event, and an alarm in the log
+    group's region on exactly its metric (namespace, name, dimensions, unit) that goes off on at most
+    `max_alarm_threshold` events in one period: statistic, threshold, periods, data points and missing data are worked
+    out. An EventBridge rule must be enabled in this very region, and a trail be logging. Somebody must be told: see
+    `alarm-delivery`. Fails when an event of the list is noticed by nothing, or nobody is told of it (low where only a
+    mute rule is the reason). Unknown when what could notice it cannot be decided, may not be read, or watches a log
+    group of an account that is not audited. A class that `external_detection` names (unauthorized-calls) passes as
+    attested, and so does one that only reaches `trusted_topics`.
+
+    Filters that do not look at `eventSource` pass with the note that they are noisy. Other languages of log queries,
+    anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
+    periods is not worked out. Regions without tables and clusters are not judged.
+    """
+    return cover(region, detection, config, "unauthorized-calls", mandatory_events, max_alarm_threshold)
