@@ -18,7 +18,7 @@ from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
-from auditor.resources import DaxCluster, Region, Resource, Table, ancestor, region_of
+from auditor.resources import DaxCluster, Region, Resource, Stream, Table, ancestor, region_of
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
 log = logging.getLogger(__name__)
@@ -154,6 +154,7 @@ class Resolver:
         region = region_of(resource)
         # What another account shares stands in a region of that account, whose tables are none of our business.
         gated = self.in_use_only(rule) and region is not None and self.inventory.in_scope(region)
+        gated = gated and not isinstance(resource, Table | DaxCluster | Stream)  # where one of these is, is use
         use = self.get(RegionUse, resource) if gated else None
         if isinstance(use, Gap):
             return [unknown(use)]  # without tables the rule would not apply, and whether there are any is not known

@@ -87,7 +87,7 @@ class KeyGrants:
     grants: tuple[Grant, ...]
 
 
-@fact(Region, "kms:ListAliases")
+@fact(Region, "kms:ListAliases", in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class KeyAliases:
     """Alias -> key id of the region (kms:ListAliases); aliases without a key are left out."""

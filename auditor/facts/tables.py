@@ -170,7 +170,7 @@ class Tags:
         return next((value for name, value in self.values.items() if name.casefold() == folded), None)
 
 
-@fact(Region, "dynamodb:ListGlobalTables")
+@fact(Region, "dynamodb:ListGlobalTables", in_use_only=True)
 @dataclass(frozen=True, slots=True)
 class LegacyGlobalTables:
     """Global tables of version 2017.11.29 (dynamodb:ListGlobalTables).
