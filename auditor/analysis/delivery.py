@@ -27,7 +27,7 @@ from auditor.facts import (
     TopicSubscriptions,
     topic_of,
 )
-from auditor.resources import Alarm, EventRule, Topic
+from auditor.resources import Alarm, EventRule, Region, Topic
 
 #: What tells somebody, by the service in its ARN, and what it is called.
 TELLING = {
@@ -72,6 +72,7 @@ class Deliveries:
     settings: Mapping[Topic, TopicSettings | Gap]
     trusted: tuple[str, ...] = ()
     _held: dict[tuple[str, Alarm | EventRule], Sink] = field(default_factory=dict)
+    _always: dict[Region, list[AlarmInfo]] = field(default_factory=dict)
 
     def of_alarm(self, info: AlarmInfo, alarms: Sequence[AlarmInfo], mutes: AlarmMutes | Gap) -> Delivery:
         """Return whom an alarm tells, directly or through composite alarms that go off with it.
@@ -88,7 +89,7 @@ class Deliveries:
         reasons: list[str] = []
         gaps: list[Gap] = []
         names: list[str] = []
-        for one, sure in _speaking([info, *alarms], info):
+        for one, sure in self._speaking(info, alarms):
             found = [self.sink(arn, one.alarm) for arn in dict.fromkeys(one.actions)]
             working = [sink for sink in found if sink.works]
             sinks += found
@@ -124,6 +125,36 @@ class Deliveries:
             text = f"The alarm is muted: {', '.join(rule.rpartition(':')[2] for rule in muted)}."
             return Delivery(False, text, muted=tuple(muted), sinks=tuple(sinks), evidence=evidence)
         return Delivery(False, _reason(reasons), sinks=tuple(sinks), evidence=evidence)
+
+    def _speaking(self, first: AlarmInfo, alarms: Sequence[AlarmInfo]) -> list[tuple[AlarmInfo, bool | None]]:
+        """Return the alarms that go off with one, every other alarm being OK: each with whether its actions run.
+
+        The first is the alarm itself; then composite alarms, also those of composite ones. False: another one of them
+        suppresses its actions. None: that it goes off is not sure.
+        """
+        speaking: list[tuple[AlarmInfo, bool | None]] = [(first, True)]
+        composite = [one for one in alarms if one.kind == "composite" and one.alarm != first.alarm]
+        concerned = _concerned(composite, first)
+        if not concerned:
+            return speaking
+        # What is in ALARM while nothing happens does not go off.
+        place = first.alarm.region
+        if place not in self._always:
+            self._always[place] = _ringing([one for one in alarms if one.kind == "composite"], [])
+        always = self._always[place]
+        ringing = _ringing(concerned, [first, *always])
+        names = _names([*ringing, *always, first])
+        for one in concerned:
+            # Once all are known it is asked again: a NOT may have been true too early.
+            value = composites.evaluate(one.rule, names)
+            rang = one in ringing
+            if one in always or (value is False and not rang):
+                continue
+            sure = True if value and rang else None
+            if sure and one.suppressor is not None and one.suppressor in names:
+                sure = False
+            speaking.append((one, sure))
+        return speaking
 
     def of_rule(self, info: EventRuleInfo, targets: RuleTargets | Gap) -> Delivery:
         """Return whom an EventBridge rule tells."""
@@ -309,34 +340,32 @@ def _asked(
     return min(decisions, key=lambda one: order.index(one.verdict))
 
 
-def _speaking(alarms: Sequence[AlarmInfo], first: AlarmInfo) -> list[tuple[AlarmInfo, bool | None]]:
-    """Return the alarms that go off with one, every other alarm being OK: each with whether its actions run.
+def _concerned(composite: Sequence[AlarmInfo], first: AlarmInfo) -> list[AlarmInfo]:
+    """Return the composite alarms whose rules speak of an alarm, or of a composite alarm that does."""
+    found: list[AlarmInfo] = []
+    news = [first.alarm.name]
+    while news:
+        added = [one for one in composite if one not in found and any(name in one.rule for name in news)]
+        found += added
+        news = [one.alarm.name for one in added]
+    return found
 
-    The first is the alarm itself; then composite alarms, also those of composite ones. False: another one of them
-    suppresses its actions. None: that it goes off is not sure.
-    """
-    composite = {one.alarm: one for one in alarms if one.kind == "composite" and one.alarm != first.alarm}
-    ringing: dict[Alarm, bool] = {first.alarm: True}
-    for _ in range(len(composite) + 1):
-        names = [text for one in ringing for text in (one.name, one.arn)]
-        added = False
-        for alarm, one in composite.items():
-            if alarm not in ringing and composites.evaluate(one.rule, names):
-                ringing[alarm] = added = True
+
+def _ringing(composite: Sequence[AlarmInfo], alarms: Sequence[AlarmInfo]) -> list[AlarmInfo]:
+    """Return the composite alarms that are in ALARM when some alarms are, and because of that."""
+    found: list[AlarmInfo] = []
+    for _ in composite:
+        names = _names([*alarms, *found])
+        added = [one for one in composite if one not in found and composites.evaluate(one.rule, names)]
         if not added:
             break
-    names = [text for one in ringing for text in (one.name, one.arn)]
-    speaking: list[tuple[AlarmInfo, bool | None]] = [(first, True)]
-    for alarm, one in composite.items():
-        # Once all are known it is asked again: a NOT may have been true too early.
-        value = composites.evaluate(one.rule, names)
-        sure = None if value is None or (value is False and alarm in ringing) else True
-        if value is False and alarm not in ringing:
-            continue
-        if sure and one.suppressor is not None and one.suppressor in names:
-            sure = False
-        speaking.append((one, sure))
-    return speaking
+        found += added
+    return found
+
+
+def _names(alarms: Sequence[AlarmInfo]) -> list[str]:
+    """Return what alarm rules and suppressors may call alarms: names and ARNs."""
+    return [text for one in alarms for text in (one.alarm.name, one.alarm.arn)]
 
 
 def _silencing(mutes: AlarmMutes | Gap, name: str) -> list[str]:

@@ -331,68 +331,105 @@ def data_coverage(arn: str, recorders: Iterable[DataRecorder], *, read_only: boo
         recorders: Those that reach its region.
         read_only: Its reads; else its writes.
     """
-    working = [one for one in recorders if one.problem is None]
-    named = [
-        selector
-        for one in working
-        if isinstance(one.selectors, TrailSelectors)
-        for selector in one.selectors.advanced
-        if _advanced(_about(selector), _fields(arn, TABLE)) is not False
-    ]
-    seen: list[tuple[dict[str, str], bool | None]] = []
+    open_ones: list[_Filters] = []
+    for one in recorders:
+        found = None if one.problem is not None else _filters(one, arn, read_only=read_only)
+        if found is None:
+            continue
+        if found.logs_all:
+            return DataCoverage(True, some=True)
+        open_ones.append(found)
+    filters = [filtered for one in open_ones for filtered in one.filters]
+    seen: list[tuple[dict[str, str], bool]] = []
     gaps: list[Gap] = []
-    for event in _events(arn, named, read_only=read_only):
-        outcomes = []
-        for one in working:
-            outcome, gap = _logs(one, event, arn, read_only=read_only)
-            outcomes.append(outcome)
-            if gap is not None:
-                gaps.append(gap)
-        seen.append((event, _any(outcomes)))
-    missing = [event for event, outcome in seen if outcome is False]
-    # A missing permission is what somebody can do something about.
-    gap = min(gaps, key=lambda one: one.action is None, default=None)
-    logged = False if missing else _all(outcome for _, outcome in seen)
+    for event in _events(filters, read_only=read_only):
+        outcomes = [one.logs(event) for one in open_ones]
+        if True in outcomes:
+            seen.append((event, True))
+        elif causes := [one for one in outcomes if isinstance(one, Gap)]:
+            gaps += causes
+        else:
+            seen.append((event, False))
+    missing = [event for event, outcome in seen if not outcome]
+    logged = False if missing else None if gaps else True
     some = any(outcome for _, outcome in seen)
-    fields = {field.field for selector in named for field in selector}
+    fields = {field.field for filtered in filters for field in filtered}
     return DataCoverage(
         logged,
         some,
         tuple(sorted({event["eventName"] for event in missing})) if "eventName" in fields and some else (),
         bool(fields & {"userIdentity.arn", "sessionCredentialFromConsole"}) and some and bool(missing),
-        gap if logged is None else None,
+        # A missing permission is what somebody can do something about.
+        min(gaps, key=lambda one: one.action is None) if logged is None else None,
     )
 
 
-def _all(outcomes: Iterable[bool | None]) -> bool | None:
-    return None if None in set(outcomes) else True
+@dataclass(frozen=True, slots=True)
+class _Filters:
+    """What a trail or event data store that may log reads, or writes, of a table filters them by.
+
+    Attributes:
+        filters: For each selector that is about them, the fields that tell one from another; a selector without any
+            takes all.
+        gap: Why it is not known whether it logs what passes, or None.
+        doubt: Why it is not known whether it logs what does not, or None.
+        undecided: Says that a filter of it cannot be evaluated.
+    """
+
+    filters: tuple[tuple[FieldSelector, ...], ...]
+    gap: Gap | None
+    doubt: Gap | None
+    undecided: Gap
+
+    @property
+    def logs_all(self) -> bool:
+        """It logs all of them for certain."""
+        return self.gap is None and () in self.filters
+
+    def logs(self, event: Mapping[str, str]) -> bool | Gap:
+        """Tell whether it logs one, or why that is not known."""
+        outcome = _any([_advanced(one, event) for one in self.filters])
+        if outcome:
+            return self.gap or True
+        if outcome is None:
+            return self.gap or self.undecided
+        return self.doubt or False
 
 
-def _about(selector: tuple[FieldSelector, ...]) -> tuple[FieldSelector, ...]:
-    """Return the fields of a selector that say which resources it is about."""
-    return tuple(one for one in selector if one.field in ("eventCategory", "resources.type", "resources.ARN"))
-
-
-def _fields(arn: str, kind: str) -> dict[str, str]:
-    """Return what all data events of a resource have in common, under the names of advanced event selectors."""
-    return {
+def _filters(recorder: DataRecorder, arn: str, *, read_only: bool) -> _Filters | None:
+    """Return how a trail or event data store filters a table's reads or writes; None when it logs none of them."""
+    text = f"What {recorder.name} logs cannot be decided: its event selectors use a field or a value that is not known."
+    undecided = Gap(Reason.UNDECIDABLE, text)
+    if isinstance(recorder.selectors, Gap):
+        return _Filters((), None, recorder.selectors, undecided)
+    same = {
         "eventCategory": "Data",
-        "resources.type": kind,
+        "resources.type": TABLE,
         "resources.ARN": arn,
         "eventSource": "dynamodb.amazonaws.com",
         "eventType": "AwsApiCall",
+        "readOnly": "true" if read_only else "false",
     }
+    filters = [
+        tuple(field for field in selector if field.field not in same)
+        for selector in recorder.selectors.advanced
+        if all(_field(field, same[field.field]) for field in selector if field.field in same)
+    ]
+    classic = _any([_classic_data(one, arn, read_only=read_only) for one in recorder.selectors.classic])
+    if classic:
+        filters.append(())
+    doubt = None if classic is not None else recorder.gap or undecided
+    return _Filters(tuple(filters), recorder.gap, doubt, undecided) if filters or doubt else None
 
 
-def _events(arn: str, selectors: list[tuple[FieldSelector, ...]], *, read_only: bool) -> Iterator[dict[str, str]]:
-    """Yield the reads or writes of a table that some selectors could tell apart."""
-    fields = {one.field for selector in selectors for one in selector}
+def _events(filters: list[tuple[FieldSelector, ...]], *, read_only: bool) -> Iterator[dict[str, str]]:
+    """Yield reads or writes, one for each way in which some filters could tell them apart."""
+    fields = {one.field for filtered in filters for one in filtered}
     names = READS if read_only else WRITES
-    common = _fields(arn, TABLE) | {"readOnly": "true" if read_only else "false"}
-    callers = _callers([one for selector in selectors for one in selector if one.field == "userIdentity.arn"])
+    callers = _callers([one for filtered in filters for one in filtered if one.field == "userIdentity.arn"])
     consoles = ("false", "true") if "sessionCredentialFromConsole" in fields else ("false",)
     for name, caller, console in itertools.product(names if "eventName" in fields else names[:1], callers, consoles):
-        event = common | {"eventName": name, "sessionCredentialFromConsole": console}
+        event = {"eventName": name, "sessionCredentialFromConsole": console}
         yield event if caller is None else event | {"userIdentity.arn": caller}
 
 
@@ -406,36 +443,17 @@ def _callers(filters: list[FieldSelector]) -> list[str] | list[None]:
     return sorted(equal | {f"{start}{OTHER}{end}" for start in starts for end in ends})
 
 
-def _logs(
-    recorder: DataRecorder, event: Mapping[str, str], arn: str, *, read_only: bool
-) -> tuple[bool | None, Gap | None]:
-    """Tell whether a trail or event data store logs an event, or why that is not known."""
-    if isinstance(recorder.selectors, Gap):
-        return None, recorder.selectors
-    outcome = _any(
-        [_advanced(selector, event) for selector in recorder.selectors.advanced]
-        or [_classic_data(selector, arn, read_only=read_only) for selector in recorder.selectors.classic]
-    )
-    if outcome is False:
-        return False, None
-    if recorder.gap is not None:
-        return None, recorder.gap
-    text = f"What {recorder.name} logs cannot be decided: its event selectors use a field or a value that is not known."
-    return outcome, None if outcome else Gap(Reason.UNDECIDABLE, text)
-
-
 def _classic_data(selector: ClassicSelector, arn: str, *, read_only: bool) -> bool | None:
     """Evaluate a classic selector: all tables or exact ARNs (CloudTrail API Reference, DataResource).
 
-    What another prefix of an ARN selects is documented for other services only.
+    What another beginning of an ARN selects is documented for other services only.
     """
     if not _selects_kind(selector, read_only=read_only):
         return False
-    everything = ":".join(arn.split(":")[:3])
-    values = (selector.data_resources or {}).get(TABLE, ())
-    return _any(
-        [value in (everything, arn) or (None if value and arn.startswith(value) else False) for value in values]
-    )
+    values = tuple(one for one in (selector.data_resources or {}).get(TABLE, ()) if one)
+    if arn in values or ":".join(arn.split(":")[:3]) in values:
+        return True
+    return None if arn.startswith(values) else False
 
 
 def selected_types(selectors: TrailSelectors) -> dict[str, bool]:

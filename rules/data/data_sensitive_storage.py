@@ -151,15 +151,16 @@ def data_sensitive_storage(
     if sensitivity.sensitive:
         return verdict
     sampled = isinstance(sample, ItemSample) and sample.values and sample.items > 0
+    seen = f"{'too few' if hits else 'none'} of {evidence['sampledItems']} sampled items" if sampled else ""
     if sensitivity.classified:
-        without = f" and none of {evidence['sampledItems']} sampled items shows such data" if sampled else ""
+        without = f", and {seen} show such data" if sampled else ""
         return passed(f"The table is not classified as sensitive{without}.", **evidence)
     named = [one for one, looked_for in _suspicious(settings) if not (sampled and looked_for)]
     if named:
         text = f"Nothing classifies the table, and attributes are named like sensitive data: {', '.join(named)}."
         return failed(text, severity=Severity.LOW, suspiciousNames=named, **evidence)
     if sampled:
-        return passed(f"None of {evidence['sampledItems']} sampled items shows sensitive data.", **evidence)
+        return passed(f"{seen.capitalize()} show sensitive data.", **evidence)
     return _unclassified(sample, evidence)
 
 

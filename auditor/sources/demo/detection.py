@@ -49,7 +49,13 @@ CONFIG_RULES: Mapping[tuple[str, str], Mapping[str, str]] = {
         # It looks for endpoints of another service.
         "s3-endpoint": "SERVICE_VPC_ENDPOINT_ENABLED",
     },
-    ("production", FRANKFURT): {TAGGED: "DYNAMODB_TABLE_ENCRYPTED_KMS"},
+    # Security Hub hides its own rules here.
+    ("production", FRANKFURT): {
+        "dynamodb-encryption": "DYNAMODB_TABLE_ENCRYPTED_KMS",
+        "dynamodb-backup-plan": "DYNAMODB_RESOURCES_PROTECTED_BY_BACKUP_PLAN",
+        "dynamodb-endpoint": "SERVICE_VPC_ENDPOINT_ENABLED",
+    },
+    ("production", VIRGINIA): {TAGGED: "DYNAMODB_TABLE_ENCRYPTED_KMS"},
 }
 
 #: What a rule finds where that is not COMPLIANT.
@@ -93,7 +99,7 @@ def _config_rules(name: str, session: boto3.Session) -> None:
         for rule, identifier in rules.items() if owner == name else ():
             more: dict[str, Any] = {}
             if identifier == "SERVICE_VPC_ENDPOINT_ENABLED":
-                more["InputParameters"] = json.dumps({"serviceName": "s3"})
+                more["InputParameters"] = json.dumps({"serviceName": rule.partition("-")[0]})
             session.client("config", region_name=region).put_config_rule(
                 ConfigRule={
                     "ConfigRuleName": rule,

@@ -357,6 +357,8 @@ QUIET = alarm(actions=())
         ("ALARM(watch) AND ALARM(maintenance)", Status.FAIL),
         ("ALARM(other)", Status.FAIL),
         ("OK(watch)", Status.FAIL),
+        ("NOT ALARM(maintenance)", Status.FAIL),
+        ("ALARM(watch) OR OK(other)", Status.FAIL),
         ("ALARM(watch) AND", Status.UNKNOWN),
     ],
 )

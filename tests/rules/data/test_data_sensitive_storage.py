@@ -89,6 +89,14 @@ def test_few_hits_and_checksums_by_chance_do_not_count(hit: Hit, status: Status)
     assert judge(sample(hit, items=100)).status is status
 
 
+def test_a_pass_in_spite_of_single_hits_does_not_say_that_there_are_none() -> None:
+    for sensitivity in (INTERNAL, UNTAGGED):
+        verdict = judge(sample(email(2)), sensitivity)
+        assert verdict.status is Status.PASS
+        assert "too few of 25 sampled items" in verdict.message.lower()
+        assert verdict.evidence["hits"][0]["items"] == 2
+
+
 def test_the_thresholds_are_settings() -> None:
     assert judge(sample(email(2)), min_hits=2).status is Status.FAIL
     assert judge(sample(email(3)), min_ratio=0.2).status is Status.PASS
