@@ -5,7 +5,7 @@ has three values: True and False are proven by what AWS documents, None says tha
 What cannot be read at all is :class:`Unparsable`.
 """
 
-from auditor.detection.events import Event, EventClass, classes, event, read_event, read_events
+from auditor.detection.events import Event, EventClass, by_others, classes, event, read_event, read_events
 from auditor.detection.logic import Unparsable
 
-__all__ = ["Event", "EventClass", "Unparsable", "classes", "event", "read_event", "read_events"]
+__all__ = ["Event", "EventClass", "Unparsable", "by_others", "classes", "event", "read_event", "read_events"]

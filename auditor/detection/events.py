@@ -579,6 +579,38 @@ def _merged(first: Any, second: Any) -> Any:
     return second
 
 
+def by_others(event: Event) -> tuple[Event, ...]:
+    """Return the same call made by an IAM user and by root: what looks at roles only does not notice them."""
+    given = event.body["userIdentity"]
+    partition, account = given["arn"].split(":")[1], given["accountId"]
+    name = "backup-script"
+    callers = {
+        "an IAM user": {
+            "type": "IAMUser",
+            "principalId": "AIDAXQ4ZK7PLMN6QWERTY",
+            "arn": f"arn:{partition}:iam::{account}:user/{name}",
+            "accountId": account,
+            "accessKeyId": "AKIAXQ4ZK7PLMN7ASDFGH",
+            "userName": name,
+        },
+        "root": {
+            "type": "Root",
+            "principalId": account,
+            "arn": f"arn:{partition}:iam::{account}:root",
+            "accountId": account,
+            "accessKeyId": "ASIAXQ4ZK7PLMN8ZXCVBN",
+            "sessionContext": {"attributes": {"creationDate": "2026-03-14T02:12:40Z", "mfaAuthenticated": "false"}},
+        },
+    }
+    found = []
+    for caller, identity in callers.items():
+        body = {**event.body, "userIdentity": identity}
+        if "errorMessage" in body:
+            body["errorMessage"] = body["errorMessage"].replace(given["arn"], identity["arn"])
+        found.append(Event(event.source, event.name, body, f"{event.label} by {caller}"))
+    return tuple(found)
+
+
 def _identity(place: _Place) -> dict[str, Any]:
     """Return ``userIdentity`` of a role's session."""
     role = "AROAXQ4ZK7PLMN3RSTUVW"

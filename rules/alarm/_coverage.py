@@ -1,13 +1,13 @@
 """What the rules on classes of attacks share: is every event noticed, and is somebody told?"""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
 from auditor import Severity, Verdict, failed, passed, unknown
 from auditor.config import Config
-from auditor.detection import Event, classes, read_events
-from auditor.facts import Delivery, Detection, Gap, Notice
+from auditor.detection import Event, by_others, classes, read_events
+from auditor.facts import Delivery, Detection, Gap, Notice, TableNames
 from auditor.resources import Region
 
 REFERENCES = [
@@ -32,9 +32,31 @@ class _Found:
     controls: dict[str, dict[str, Any]] = field(default_factory=dict)
     attested: bool = True
 
+    def merge(self, other: "_Found | None") -> None:
+        """Add what was found out about another event."""
+        if other is None:
+            return
+        self.uncovered += other.uncovered
+        self.silent += other.silent
+        self.unclear += other.unclear
+        self.near += other.near
+        self.causes += other.causes
+        self.gaps += other.gaps
+        for arn, control in other.controls.items():
+            self.controls.setdefault(arn, control)
+        self.attested = self.attested and other.attested
+
 
 def cover(
-    region: Region, detection: Detection, config: Config, class_id: str, mandatory: Iterable[str], most: int
+    region: Region,
+    detection: Detection,
+    config: Config,
+    class_id: str,
+    mandatory: Iterable[str],
+    most: int,
+    *,
+    tables: Iterable[str] = (),
+    keys: Iterable[str] = (),
 ) -> Verdict:
     """Judge a class of attacks in a region.
 
@@ -45,13 +67,34 @@ def cover(
         class_id: The class, such as ``table-deletion``.
         mandatory: What must be noticed, in the short form of events; empty: what the catalogue asks.
         most: How many events an alarm may need to go off.
+        tables: Names of the region's tables: what looks at names must notice the call on each of them.
+        keys: Ids of their keys, likewise.
     """
     place = {"account": region.account.id, "region": region.name, "partition": region.account.partition}
+    texts = list(mandatory)
+
+    def events(**named: str) -> list[Event]:
+        given = {**place, **named}
+        if texts:
+            return [one for text in texts for one in read_events(text, **given)]
+        return list(classes(**given)[class_id].mandatory)
+
     catalogue = classes(**place)[class_id]
-    events = [one for text in mandatory for one in read_events(text, **place)] or list(catalogue.mandatory)
+    names = [{"table": name} for name in tables] or [{"key": key} for key in keys]
     found = _Found()
-    for event in events:
-        _judge(found, event, detection, most)
+    for position, event in enumerate(events()):
+        doubts = len(found.silent) + len(found.unclear)
+        missed = _judge(found, event, detection, most)
+        if missed is not None:
+            found.merge(_by_name(position, events, names, detection, most) or missed)
+            continue
+        if len(found.silent) + len(found.unclear) > doubts:
+            continue  # others' calls fare no better
+        for other in by_others(event):
+            aside = _Found()
+            missed = _judge(aside, other, detection, most)
+            aside.controls.clear()  # what notices it is told already
+            found.merge(missed or aside)
     verdict = _verdict(found)
     if verdict is None:
         recommended = [one for one in catalogue.recommended if not _noticed(one, detection, most)]
@@ -70,6 +113,11 @@ def cover(
     return verdict
 
 
+def named(names: TableNames | Gap) -> list[str]:
+    """Return the names of a region's tables, where they are known."""
+    return [] if isinstance(names, Gap) else [table.name for table in names.tables]
+
+
 def _enough(notice: Notice, most: int) -> bool:
     return notice.needed is not None and notice.needed <= most
 
@@ -79,7 +127,24 @@ def _noticed(event: Event, detection: Detection, most: int) -> bool:
     return any(_enough(one, most) or one.gap is not None for one in sighting.notices) or bool(sighting.gaps)
 
 
-def _judge(found: _Found, event: Event, detection: Detection, most: int) -> None:
+def _by_name(
+    position: int, events: Callable[..., list[Event]], names: list[dict[str, str]], detection: Detection, most: int
+) -> _Found | None:
+    """Judge an event that nothing notices in general on every real table or key; None when one is not watched.
+
+    Most often the first is not, so that many tables cost no more than one.
+    """
+    found = _Found()
+    for named in names:
+        event = events(**named)[position]
+        for one in (event, *by_others(event)):
+            if _judge(found, one, detection, most) is not None:
+                return None
+    return found if names else None
+
+
+def _judge(found: _Found, event: Event, detection: Detection, most: int) -> _Found | None:
+    """Add what is found out about an event; return that nothing notices it instead of adding it."""
     sighting = detection.look(event)
     noticing = [one for one in sighting.notices if _enough(one, most)]
     open_gaps = [*(one.gap for one in sighting.notices if one.gap is not None), *sighting.gaps]
@@ -100,7 +165,7 @@ def _judge(found: _Found, event: Event, detection: Detection, most: int) -> None
     working = [one for one in deliveries if one.works]
     if working:
         found.attested = found.attested and all(one.attested for one in working)
-        return
+        return None
     open_gaps += [one.gap for one in deliveries if one.gap is not None]
     if open_gaps:
         found.unclear.append(event.label)
@@ -109,8 +174,9 @@ def _judge(found: _Found, event: Event, detection: Detection, most: int) -> None
         found.silent.append(event.label)
         found.causes += deliveries
     else:
-        found.uncovered.append(event.label)
-        found.near += [one.why or f"{_called(one)} goes off at {one.needed} events only." for one in sighting.notices]
+        near = [one.why or f"{_called(one)} goes off at {one.needed} events only." for one in sighting.notices]
+        return _Found(uncovered=[event.label], near=near)
+    return None
 
 
 def _called(notice: Notice) -> str:

@@ -104,7 +104,9 @@ def alarm_kms_key_tampering(
     group of an account that is not audited. A class that `external_detection` names (kms-key-tampering) passes as
     attested, and so does one that only reaches `trusted_topics`.
 
-    Filters that do not look at `eventSource` pass with the note that they are noisy. Other languages of log queries,
+    Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
+    when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
+    that they are noisy. Other languages of log queries,
     anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
     periods is not worked out. Regions without tables and clusters are not judged.
     """
@@ -114,4 +116,9 @@ def alarm_kms_key_tampering(
         if gap is not None:
             return unknown(gap)
         return not_applicable("No table of the region has a customer managed key.")
-    return cover(region, detection, config, "kms-key-tampering", mandatory_events, max_alarm_threshold)
+    used = {
+        one.key.name for one in own if isinstance(one, EncryptionKey) and one.key and one.type == "customer-managed"
+    }
+    return cover(
+        region, detection, config, "kms-key-tampering", mandatory_events, max_alarm_threshold, keys=sorted(used)
+    )

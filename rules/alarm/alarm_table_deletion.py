@@ -2,10 +2,10 @@ from typing import Annotated
 
 from auditor import Remediation, Severity, Side, Verdict, rule
 from auditor.config import Config
-from auditor.facts import Detection
+from auditor.facts import Detection, Gap, TableNames
 from auditor.resources import Region
 
-from ._coverage import REFERENCES, cover
+from ._coverage import REFERENCES, cover, named
 
 
 @rule(
@@ -63,6 +63,7 @@ def alarm_table_deletion(
     region: Region,
     detection: Detection,
     config: Config,
+    names: TableNames | Gap,
     *,
     mandatory_events: Annotated[
         tuple[str, ...], "Events that must be noticed, such as dynamodb:DeleteTable; empty: those of the catalogue."
@@ -87,8 +88,12 @@ def alarm_table_deletion(
     group of an account that is not audited. A class that `external_detection` names (table-deletion) passes as
     attested, and so does one that only reaches `trusted_topics`.
 
-    Filters that do not look at `eventSource` pass with the note that they are noisy. Other languages of log queries,
+    Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
+    when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
+    that they are noisy. Other languages of log queries,
     anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
     periods is not worked out. Regions without tables and clusters are not judged.
     """
-    return cover(region, detection, config, "table-deletion", mandatory_events, max_alarm_threshold)
+    return cover(
+        region, detection, config, "table-deletion", mandatory_events, max_alarm_threshold, tables=named(names)
+    )

@@ -6,6 +6,7 @@ import pytest
 
 from auditor import Status, Verdict
 from auditor.config import Config
+from auditor.facts import TableNames
 from auditor.resources import Region
 from tests.alarms import CHINA, DENIED, GOVERNMENT, alarm, api_calls, detect, event_rule, metric_filter
 from tests.rules import REGION, load
@@ -21,7 +22,7 @@ PROTECTION = "UpdateTable (deletionProtectionEnabled=false)"
 
 
 def judge(region: Region = REGION, **given: Any) -> Verdict:
-    verdict = load("alarm-control-weakening")(region, detect(region, **given), Config())
+    verdict = load("alarm-control-weakening")(region, detect(region, **given), Config(), TableNames(()))
     assert isinstance(verdict, Verdict)
     return verdict
 

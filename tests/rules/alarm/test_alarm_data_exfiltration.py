@@ -6,7 +6,7 @@ import pytest
 
 from auditor import Status, Verdict
 from auditor.config import Config
-from auditor.facts import TopicSettings
+from auditor.facts import TableNames, TopicSettings
 from auditor.resources import Region
 from tests.alarms import (
     CHINA,
@@ -27,7 +27,7 @@ OTHER = Region(REGION.account, "us-east-1")
 
 
 def judge(region: Region = REGION, **given: Any) -> Verdict:
-    verdict = load("alarm-data-exfiltration")(region, detect(region, **given), Config())
+    verdict = load("alarm-data-exfiltration")(region, detect(region, **given), Config(), TableNames(()))
     assert isinstance(verdict, Verdict)
     return verdict
 

@@ -82,3 +82,16 @@ def test_a_trail_that_leaves_kms_out_hides_tampering(selectors: TrailSelectors) 
     assert "does not record kms:DisableKey" in verdict.message
     rule = event_rule(api_calls("kms", eventName=NAMES))
     assert judge(selectors=selectors, rules=[rule]).status is Status.UNKNOWN
+
+
+def test_what_names_a_key_must_name_every_key_of_the_regions_tables() -> None:
+    names = " || ".join(f'($.eventName = "{name}")' for name in ("DisableKey", "ScheduleKeyDeletion", "PutKeyPolicy"))
+    pattern = f'{{ ($.eventSource = "kms.amazonaws.com") && ({names}) && ($.resources[0].ARN = "{KEY.arn}") }}'
+    watching: dict[str, Any] = {"filters": [metric_filter(pattern)], "alarms": [alarm()]}
+    held = {Table(REGION, "orders"): OWN}
+    assert judge(keys=held, **watching).status is Status.PASS
+    other = EncryptionKey("customer-managed", Key(REGION, "another"), "KeyManager")
+    assert judge(keys=held | {Table(REGION, "invoices"): other}, **watching).status is Status.FAIL
+    # The request names a key by its id or by its ARN, as the caller likes.
+    by_id = pattern.replace(f'$.resources[0].ARN = "{KEY.arn}"', f'$.requestParameters.keyId = "{KEY.name}"')
+    assert judge(keys=held, filters=[metric_filter(by_id)], alarms=[alarm()]).status is Status.FAIL

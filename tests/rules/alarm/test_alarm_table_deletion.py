@@ -13,12 +13,14 @@ from auditor.facts import (
     AlarmMetric,
     ClassicSelector,
     FieldSelector,
+    Gap,
+    TableNames,
     TopicSubscriptions,
     Trails,
     TrailSelectors,
     TrailStatus,
 )
-from auditor.resources import Account, LogGroup, Region, Topic
+from auditor.resources import Account, LogGroup, Region, Table, Topic
 from tests.alarms import (
     CHINA,
     DELETION,
@@ -41,10 +43,15 @@ RULE = event_rule(api_calls("dynamodb", eventName=NAMES))
 OTHER = Region(REGION.account, "us-east-1")
 
 
-def judge(region: Region = REGION, config: Config | None = None, **given: Any) -> Verdict:
+def judge(
+    region: Region = REGION,
+    config: Config | None = None,
+    names: TableNames | Gap = TableNames(()),  # noqa: B008 - frozen
+    **given: Any,
+) -> Verdict:
     settings = {name: given.pop(name) for name in ("mandatory_events", "max_alarm_threshold") if name in given}
     config = config or Config()
-    verdict = load("alarm-table-deletion")(region, detect(region, config=config, **given), config, **settings)
+    verdict = load("alarm-table-deletion")(region, detect(region, config=config, **given), config, names, **settings)
     assert isinstance(verdict, Verdict)
     return verdict
 
@@ -364,3 +371,42 @@ def test_hostile_documents_never_crash() -> None:
         assert judge(rules=[event_rule(text)]).status in (Status.FAIL, Status.UNKNOWN)
     for pattern in ("{", "{ $. }", "[a, b]", "%(%", "{ $.a = 1e999 }", "\0"):
         assert chain(pattern).status in (Status.FAIL, Status.UNKNOWN)
+
+
+def deletion_of(names: list[str]) -> list[Any]:
+    detail = {"eventName": NAMES, "requestParameters": {"tableName": names}}
+    backups = {"eventName": ["DeleteBackup"]}
+    return [event_rule(api_calls("dynamodb", **detail)), event_rule(api_calls("dynamodb", **backups), "backups")]
+
+
+def test_what_names_tables_must_name_every_one_of_the_region() -> None:
+    both = TableNames((Table(REGION, "invoices"), Table(REGION, "orders")))
+    assert judge(rules=deletion_of(["invoices", "orders"]), names=both).status is Status.PASS
+    for names in (["orders"], ["invoices"]):
+        verdict = judge(rules=deletion_of(names), names=both)
+        assert (verdict.status, verdict.evidence["uncovered"]) == (Status.FAIL, ["DeleteTable"])
+    # Without a list of tables a name proves nothing.
+    assert judge(rules=deletion_of(["invoices", "orders"])).status is Status.FAIL
+    assert judge(rules=deletion_of(["invoices"]), names=DENIED).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("kind", "missed"),
+    [
+        ("AssumedRole", ["DeleteTable by an IAM user", "DeleteTable by root"]),
+        ("IAMUser", ["DeleteTable", "DeleteBackup"]),
+    ],
+)
+def test_attacks_by_users_and_by_root_must_be_noticed_as_those_by_roles_are(kind: str, missed: list[str]) -> None:
+    detail = {"eventName": NAMES, "userIdentity": {"type": [kind]}}
+    verdict = judge(rules=[event_rule(api_calls("dynamodb", **detail))])
+    assert verdict.status is Status.FAIL
+    assert set(missed) <= set(verdict.evidence["uncovered"])
+
+
+def test_leaving_out_a_pipelines_role_is_no_hole() -> None:
+    pattern = (
+        '{ ($.eventSource = "dynamodb.amazonaws.com") && (($.eventName = "DeleteTable") || '
+        '($.eventName = "DeleteBackup")) && ($.userIdentity.arn != "*:assumed-role/deploy/*") }'
+    )
+    assert chain(pattern).status is Status.PASS

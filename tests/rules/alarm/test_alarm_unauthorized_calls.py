@@ -6,6 +6,7 @@ import pytest
 
 from auditor import Status, Verdict
 from auditor.config import Config
+from auditor.facts import TableNames
 from auditor.resources import Region
 from tests.alarms import CHINA, DENIED, GOVERNMENT, alarm, api_calls, detect, event_rule, metric_filter
 from tests.rules import REGION, load
@@ -14,7 +15,7 @@ PREFIX = [{"prefix": "AccessDenied"}]
 
 
 def judge(region: Region = REGION, config: Config | None = None, **given: Any) -> Verdict:
-    verdict = load("alarm-unauthorized-calls")(region, detect(region, **given), config or Config())
+    verdict = load("alarm-unauthorized-calls")(region, detect(region, **given), config or Config(), TableNames(()))
     assert isinstance(verdict, Verdict)
     return verdict
 
