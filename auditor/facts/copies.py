@@ -152,7 +152,7 @@ class Export:
 
     Attributes:
         arn: ``ExportArn`` or ``BulkOperationArn``.
-        table_arn: ``TableArn``; for a bulk operation on several tables the first, as an ARN.
+        table_arn: ``TableArn``; for a bulk operation the ARN of a table that it writes to, or an empty text.
         status: ``ExportStatus`` or ``BulkOperationStatus``, in capitals.
         bucket: ``S3Bucket``.
         owner: ``S3BucketOwner``; None when it was not given.
@@ -174,6 +174,11 @@ class Export:
     ended: datetime | None = None
     role: str = "export"
 
+    @property
+    def wrote(self) -> bool:
+        """False for an export that failed: it wrote nothing. A bulk operation that failed may have come some way."""
+        return self.role != "export" or self.status != "FAILED"
+
 
 @fact(Region, "dynamodb:ListExports", "dynamodb:DescribeExport", in_use_only=True)
 @dataclass(frozen=True, slots=True)
@@ -183,12 +188,12 @@ class Exports:
     Attributes:
         exports: Those that could be read, newest first.
         unread: ARN of an export -> why it could not be read.
-        omitted: How many older ones were listed and not asked about.
+        omitted: ARN of a table -> how many of its older exports were listed and not asked about.
     """
 
     exports: tuple[Export, ...] = ()
     unread: Mapping[str, Gap] = field(default_factory=dict)
-    omitted: int = 0
+    omitted: Mapping[str, int] = field(default_factory=dict)
 
 
 @fact(Region, "dynamodb:ListBulkOperations", "dynamodb:DescribeBulkOperation", in_use_only=True)
@@ -197,7 +202,7 @@ class BulkOperations:
     """The buckets that bulk operations of the last 90 days read from and wrote to, as exports.
 
     Attributes:
-        buckets: One entry for each bucket of each operation, newest first.
+        buckets: One entry for each bucket of each operation and each table that it writes to, newest first.
         unread: ARN of an operation -> why it could not be read.
         omitted: How many older ones were listed and not asked about.
     """

@@ -73,23 +73,24 @@ def export_destination(
     public, which it is by a policy (`PolicyStatus.IsPublic`) that nothing restricts (`RestrictPublicBuckets`). With
     `allowed_export_buckets` its name must match as well. Each known breach fails, whatever else could not be asked.
 
-    The owner is `S3BucketOwner` of the export; without one, a HeadBucket with the own account as the expected owner
-    tells: a refusal may mean a foreign owner or a missing permission, so the answer is unknown. The region is told even
-    with a refusal. Whether a bucket of another account is public only that account knows: unknown. Access control lists
-    and the account's own public access block are not looked at. Exports that failed wrote nothing, and a bucket that is
-    gone holds nothing: not applicable. AWS lists exports and bulk operations for 90 days, and the newest hundred of
-    each region are looked at; earlier ones are not seen, and regions without tables are not asked.
+    The owner is `S3BucketOwner` of the exports, each of those that they name; without any, a HeadBucket with the own
+    account as the expected owner tells: a refusal may mean a foreign owner or a missing permission, so the answer is
+    unknown. The region is told even with a refusal. Whether a bucket of another account is public only that account
+    knows: unknown. Access control lists and the account's own public access block are not looked at: a list on the
+    bucket opens the names of its objects, not what DynamoDB writes into them. Exports that failed wrote nothing, and a
+    bucket that is gone holds nothing: not applicable. A bulk operation that failed may have read and written before.
+
+    AWS lists exports and bulk operations for 90 days; earlier ones are not seen. A hundred of each are looked at in a
+    region, the latest of every table first: where there are more, the region is unknown. Regions without tables are
+    not asked.
     """
     used: dict[str, list[Export]] = {}
     known: dict[str, BucketInfo] = {}
     for region in sorted(one for one in {*exports, *bulk} if one.account == account):
-        for listing in (exports.get(region), bulk.get(region)):
-            gap = (
-                listing if isinstance(listing, Gap) else next(iter(listing.unread.values()), None) if listing else None
-            )
-            if gap is not None:
-                yield unknown(gap, about=region)
-                break
+        unseen = [one for one in map(_not_seen, (exports.get(region), bulk.get(region))) if one is not None]
+        if unseen:
+            # A missing permission is what somebody can do something about.
+            yield unknown(min(unseen, key=lambda gap: gap.action is None), about=region)
         for one in (*_exports(exports.get(region)), *_exports(bulk.get(region))):
             used.setdefault(one.bucket, []).append(one)
         held = buckets.get(region)
@@ -99,6 +100,20 @@ def export_destination(
     missing = gaps[0] if gaps else Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:ListBucket")
     for name, entries in sorted(used.items()):
         yield _judge(account, name, entries, known.get(name, missing), trust, config, allowed_export_buckets)
+
+
+def _not_seen(listing: Exports | BulkOperations | Gap | None) -> Gap | None:
+    """Return why there may be further buckets than those that a listing names."""
+    if listing is None or isinstance(listing, Gap):
+        return listing
+    if listing.unread:
+        return next(iter(listing.unread.values()))
+    exports = isinstance(listing, Exports)
+    omitted = sum(listing.omitted.values()) if isinstance(listing, Exports) else listing.omitted
+    if not omitted:
+        return None
+    what = f"{omitted} older {'exports' if exports else 'bulk operations'}"
+    return Gap(Reason.PARTIAL_DATA, f"There are too many to look at all: {what} were left out, and so their buckets.")
 
 
 def _exports(listing: Exports | BulkOperations | Gap | None) -> tuple[Export, ...]:
@@ -116,11 +131,13 @@ def _judge(
     config: Config,
     allowed: tuple[str, ...],
 ) -> Verdict:
-    told = next((one.owner for one in entries if one.owner), None)
-    owner = told or (account.id if isinstance(info, BucketInfo) and info.own else None)
-    about = Bucket(Account(owner, account.partition) if owner else account, name)
+    # Whoever owned it when one of them was made has what was written then.
+    owners = list(dict.fromkeys(one.owner for one in entries if one.wrote and one.owner))
+    if isinstance(info, BucketInfo) and info.own:
+        owners = list(dict.fromkeys([account.id, *owners]))
+    about = Bucket(Account(owners[0], account.partition) if owners else account, name)
     evidence: dict[str, Any] = {
-        "S3BucketOwner": owner,
+        "S3BucketOwner": owners[0] if len(owners) == 1 else owners or None,
         "exports": [
             {"arn": one.arn, "status": one.status, "TableArn": one.table_arn, "use": one.role} for one in entries[:10]
         ],
@@ -132,7 +149,7 @@ def _judge(
             "IsPublic": info.public if isinstance(info.public, bool) else None,
         }
     where: dict[str, Any] = {"about": about, "sub_key": account.id}
-    if all(one.status == "FAILED" for one in entries):
+    if not any(one.wrote for one in entries):
         return not_applicable("Every export to this bucket failed.", **where, **evidence)
     if isinstance(info, BucketInfo) and not info.exists:
         return not_applicable("The bucket does not exist any more.", **where, **evidence)
@@ -140,15 +157,16 @@ def _judge(
     gaps: list[Gap] = []
     if allowed and not any(fnmatchcase(name, glob) for glob in allowed):
         wrong.append("The bucket is not an allowed destination.")
-    standing = trust.standing(owner) if owner else None
-    if standing is False:
-        wrong.append(f"The bucket belongs to account {owner}, which is not trusted.")
-    elif isinstance(standing, Gap):
-        gaps.append(standing)
+    for owner in owners:
+        standing = trust.standing(owner)
+        if standing is False:
+            wrong.append(f"The bucket belongs to account {owner}, which is not trusted.")
+        elif isinstance(standing, Gap):
+            gaps.append(standing)
     if isinstance(info, Gap):
         gaps.append(info)
     else:
-        if standing is None:
+        if not owners:
             text = "Whether the bucket belongs to this account is not known: S3 refused, as it does foreign accounts."
             gaps.append(Gap(Reason.ACCESS_DENIED, text, "s3:ListBucket"))
         if info.region is None and config.allowed_regions:
@@ -162,6 +180,5 @@ def _judge(
     if wrong:
         return failed(" ".join(wrong), **where, **evidence)
     if gaps:
-        # A missing permission is what somebody can do something about.
         return unknown(min(gaps, key=lambda gap: gap.action is None), **where, **evidence)
     return passed("The bucket is trusted, in an allowed region, and not public.", **where, **evidence)

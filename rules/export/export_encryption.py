@@ -82,18 +82,23 @@ def export_encryption(
     nothing is unencrypted. Needed is KMS for tables that use a customer managed key themselves, and for sensitive ones
     (high); `require_kms_for` changes that. An export of a table that is no more is judged by its own encryption: what
     the table needed cannot be asked any more. Failed exports wrote nothing. The default encryption of another account's
-    bucket is not known, and neither are exports older than 90 days.
+    bucket is not known, and neither are exports older than 90 days. A hundred exports are looked at in a region, the
+    latest of every table first: where there are more, the region is unknown.
     """
     latest: dict[str, dict[str, Export]] = {}
     infos: dict[str, BucketInfo] = {}
     for region in sorted(one for one in exports if one.account == account):
         listing = exports[region]
         gap = listing if isinstance(listing, Gap) else next(iter(listing.unread.values()), None)
+        if gap is None and isinstance(listing, Exports) and listing.omitted:
+            omitted = sum(listing.omitted.values())
+            text = f"There are too many to look at all: {omitted} older exports were left out, and so their encryption."
+            gap = Gap(Reason.PARTIAL_DATA, text)
         if gap is not None:
             yield unknown(gap, about=region)
         if isinstance(listing, Exports):
             for one in listing.exports:  # newest first
-                if one.status != "FAILED":
+                if one.wrote:
                     latest.setdefault(one.bucket, {}).setdefault(one.table_arn, one)
         held = buckets.get(region)
         if isinstance(held, ExportBuckets):
@@ -149,10 +154,10 @@ def _judge(one: Export, info: BucketInfo | Gap, need: tuple[bool | Gap, bool]) -
         return "pass", severity, f"The export of {table} is encrypted with KMS.", None, one
     if needed is False:
         return "not_applicable", severity, f"The table {table} does not need KMS.", None, one
-    if isinstance(algorithm, Gap):
-        return "unknown", severity, "", algorithm, one
-    if isinstance(needed, Gap):
-        return "unknown", severity, "", needed, one
+    gaps = [gap for gap in (algorithm, needed) if isinstance(gap, Gap)]
+    if gaps:
+        # A missing permission is what somebody can do something about.
+        return "unknown", severity, "", min(gaps, key=lambda gap: gap.action is None), one
     return "fail", severity, f"The export of {table} is encrypted with S3's own key.", None, one
 
 
@@ -169,7 +174,8 @@ def _worst(judged: list[Judged], about: Bucket, account: str) -> Verdict:
                 "outcome": outcome,
             }
             for outcome, _, _, _, one in judged[:10]
-        ]
+        ],
+        "window": "exports of the last 90 days",
     }
     where: dict[str, Any] = {"about": about, "sub_key": account}
     if status == "fail":

@@ -5,6 +5,8 @@ from typing import Any
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.config import Config, ResidencyRule
 from auditor.facts import (
+    BulkOperations,
+    Export,
     ExportBuckets,
     Exports,
     Gap,
@@ -57,6 +59,7 @@ def residency_classification_region(
     sensitivity: Sensitivity | Gap,
     legacy: LegacyGlobalTables | Gap,
     exports: Exports | Gap,
+    bulk: BulkOperations | Gap,
     buckets: ExportBuckets | Gap,
     destinations: KinesisDestinations | Gap,
     backups: ProtectedResources | Gap,
@@ -70,6 +73,7 @@ def residency_classification_region(
     Each entry of `residency_rules` whose tag the table has names the regions where its data may be. Compared with them
     are the table's own region, its replicas and witnesses, the Kinesis data streams that its changes go to, the vault
     of its latest AWS Backup, and the buckets of its exports (a bucket's region is told even to those whom it refuses).
+    A bulk operation's output bucket counts too: its reports on failed conditions have items of the table in them.
     Keys and values of tags are compared without regard to case, regions are globs, and where several entries match all
     of them must hold. One location outside fails, whatever is not known of others; otherwise one that could not be read
     is unknown. A sensitive table without any of the tags that the entries name fails (low): nobody said where its data
@@ -87,17 +91,24 @@ def residency_classification_region(
     if not matching:
         named = {key.casefold() for one in config.residency_rules for key in one.tag}
         tagged = any(key.casefold() in named and value.strip() for key, value in tags.values.items())
+        if not tagged and isinstance(sensitivity, Gap):
+            return unknown(sensitivity)
         if not tagged and isinstance(sensitivity, Sensitivity) and sensitivity.sensitive:
             message = "The table is sensitive, and no residency tag says where its data may be."
             return failed(message, severity=Severity.LOW, sensitive=sensitivity.source, expected=sorted(named))
         return not_applicable("No entry of residency_rules speaks of the table's tags.")
-    places, gaps = _places(table, settings, legacy, exports, buckets, destinations, backups)
+    places, gaps = _places(table, settings, legacy, destinations, backups)
+    for what, found in _exported(table, exports, bulk, buckets):
+        if isinstance(found, Gap):
+            gaps.append(found)
+        else:
+            places[what] = found
     outside = {what: region for what, region in places.items() if not _allowed(region, matching)}
     evidence: dict[str, Any] = {
         "residency": [{"tag": dict(one.tag), "regions": list(one.regions)} for one in matching],
         "locations": places,
         "notKnown": [gap.detail for gap in gaps],
-        "limits": "exports of the last 90 days; copies of backups elsewhere are not seen",
+        "limits": "exports and bulk operations of the last 90 days; copies of backups elsewhere are not seen",
     }
     if outside:
         listed = ", ".join(f"{what} in {region}" for what, region in sorted(outside.items())[:3])
@@ -124,12 +135,10 @@ def _places(
     table: Table,
     settings: TableSettings,
     legacy: LegacyGlobalTables | Gap,
-    exports: Exports | Gap,
-    buckets: ExportBuckets | Gap,
     destinations: KinesisDestinations | Gap,
     backups: ProtectedResources | Gap,
 ) -> tuple[dict[str, str], list[Gap]]:
-    """Return where the table's data is, by what holds it, and what could not be found out."""
+    """Return where the table's data is, buckets aside, by what holds it, and what could not be found out."""
     places = {"table": table.region.name}
     gaps: list[Gap] = []
     for replica in settings.replicas:
@@ -151,25 +160,34 @@ def _places(
     if isinstance(backups, Gap):
         gaps.append(backups)
     elif (held := backups.tables.get(table.arn)) is not None and held.vault_arn:
-        places[f"backup vault {held.vault_arn}"] = held.vault_arn.split(":")[3]
-    for what, found in _exported(table, exports, buckets):
-        if isinstance(found, Gap):
-            gaps.append(found)
+        region = "".join(held.vault_arn.split(":")[3:4])
+        if region:
+            places[f"backup vault {held.vault_arn}"] = region
         else:
-            places[what] = found
+            gaps.append(Gap(Reason.UNDECIDABLE, f"The backup vault {held.vault_arn} does not name its region."))
     return places, gaps
 
 
-def _exported(table: Table, exports: Exports | Gap, buckets: ExportBuckets | Gap) -> Iterator[tuple[str, str | Gap]]:
-    """Yield the buckets that the table was exported to, each with its region or why that is not known."""
+def _exported(
+    table: Table, exports: Exports | Gap, bulk: BulkOperations | Gap, buckets: ExportBuckets | Gap
+) -> Iterator[tuple[str, str | Gap]]:
+    """Yield the buckets that got items of the table, each with its region or why that is not known."""
+    used: list[Export] = []
     if isinstance(exports, Gap):
         yield "exports", exports
-        return
-    for arn, gap in exports.unread.items():
-        if arn.startswith(f"{table.arn}/"):
-            yield arn, gap
-    names = {one.bucket for one in exports.exports if one.table_arn == table.arn and one.status != "FAILED"}
-    for name in sorted(names):
+    else:
+        used += exports.exports
+        yield from ((arn, gap) for arn, gap in exports.unread.items() if arn.startswith(f"{table.arn}/"))
+        if omitted := exports.omitted.get(table.arn):
+            yield "exports", Gap(Reason.PARTIAL_DATA, f"{omitted} older exports of the table were not looked at.")
+    if isinstance(bulk, Gap):
+        yield "bulk operations", bulk
+    else:
+        used += (one for one in bulk.buckets if one.role == "output")
+        yield from bulk.unread.items()  # any of them may be this table's
+        if bulk.omitted:
+            yield "bulk", Gap(Reason.PARTIAL_DATA, f"{bulk.omitted} older bulk operations were not looked at.")
+    for name in sorted({one.bucket for one in used if one.table_arn in (table.arn, "") and one.wrote}):
         if isinstance(buckets, Gap):
             yield name, buckets
             continue

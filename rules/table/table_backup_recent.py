@@ -126,7 +126,7 @@ def table_backup_recent(
     if settings.created is not None and settings.created > oldest:
         oldest = settings.created
     gaps: list[Gap] = []
-    recent: list[str] = []
+    recent: list[tuple[datetime, str]] = []
     if isinstance(protected, Gap):
         gaps.append(protected)
     elif (held := protected.tables.get(table.arn)) is not None:
@@ -135,7 +135,7 @@ def table_backup_recent(
             locked = _locked(held.vault_arn, vaults)
             evidence["Locked"] = locked if isinstance(locked, bool) else None
             if locked is True or not require_vault_lock:
-                recent.append(f"AWS Backup's of {_time(held.last_backup)}")
+                recent.append((held.last_backup, "AWS Backup's"))
             elif isinstance(locked, Gap):
                 gaps.append(locked)
     if isinstance(on_demand, Gap):
@@ -144,9 +144,12 @@ def table_backup_recent(
     elif (backup := on_demand.newest.get(table.arn)) is not None:
         evidence |= {"BackupArn": backup.arn, "BackupCreationDateTime": _time(backup.created)}
         if backup.created >= oldest and not require_vault_lock:
-            recent.append(f"the on-demand backup of {_time(backup.created)}")
-    if recent:
-        return passed(f"The newest backup is {recent[0]}.", **evidence)
+            recent.append((backup.created, "the on-demand one"))
+    if recent and settings.created is None:
+        gaps.append(Gap(Reason.PARTIAL_DATA, "AWS does not say when the table was created.", "dynamodb:DescribeTable"))
+    elif recent:
+        moment, kind = max(recent)
+        return passed(f"The newest backup is {kind} of {_time(moment)}.", **evidence)
     if gaps:
         return unknown(gaps[0], **evidence)
     if isinstance(environment, Gap) and require_for == "production":

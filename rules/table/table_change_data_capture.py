@@ -17,6 +17,7 @@ from auditor.facts import (
     TableSettings,
     Trust,
 )
+from auditor.facts.base import VANISHED
 from auditor.resources import KinesisStream, Table
 
 #: Destinations in any other state get nothing (any more): AWS keeps them in the list all the same.
@@ -102,7 +103,8 @@ def table_change_data_capture(
     `allowed_stream_destinations` is set, match it (high), and its stream must be encrypted with KMS (medium). A stream
     whose readers `allowed_stream_consumers` does not allow fails (medium), and so does one that gives old and new
     images of a sensitive table to nobody that is known. A stream without any known reader fails (low, unless
-    `flag_unused_streams` is off). Destinations that are disabled or failed stay in AWS's list and are history.
+    `flag_unused_streams` is off). Destinations that are disabled or failed stay in AWS's list and are history; a
+    Kinesis data stream that no longer exists gets nothing, so that its encryption is no question.
 
     Readers are event source mappings of Lambda and EventBridge pipes that name the table's present stream and are not
     disabled. Applications with the Kinesis adapter, functions of other accounts and zero-ETL integrations leave no
@@ -170,7 +172,7 @@ def _judge_destination(
     if isinstance(stream, KinesisStreamSettings):
         if stream.encryption != "KMS":
             found.wrong.append((Severity.MEDIUM, f"The Kinesis data stream {one.stream.name} is not encrypted."))
-    else:
+    elif stream != VANISHED:
         missing = Gap(
             Reason.PARTIAL_DATA, "The Kinesis data stream was not asked about.", "kinesis:DescribeStreamSummary"
         )
@@ -195,8 +197,11 @@ def _readers(stream_arn: str, mappings: EventSourceMappings | Gap, pipes: Pipes 
 
 
 def _replicates(table: Table, settings: TableSettings, legacy: LegacyGlobalTables | Gap) -> bool | Gap:
-    """Tell whether the stream serves a global table's replication."""
-    if settings.replicas:
+    """Tell whether the stream serves a global table's replication.
+
+    The derived `ReplicationGroup` says the same, and would have the rule ask for keys, tags and recovery as well.
+    """
+    if any(one.table != table and one.status != "DELETING" for one in settings.replicas):
         return True
     if isinstance(legacy, Gap):
         return False if settings.global_table_version == "2019.11.21" else legacy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
@@ -10,7 +11,7 @@ from auditor.resources import Region, Table
 from auditor.sources.aws.collector import Yield, collects
 from auditor.sources.aws.session import Aws, Missing, utc
 
-#: So many exports, and so many bulk operations, are looked at in a region: the newest.
+#: So many exports, and so many bulk operations, are looked at in a region.
 MOST = 100
 
 #: Answers of an endpoint that does not know bulk operations yet: then nobody has run one there.
@@ -38,7 +39,8 @@ def exports(aws: Aws, region: Region) -> Yield:
     if aws.wants(ExportBuckets):
         owners: dict[str, str | None] = {}
         for one in (*found.exports, *bulk.buckets):
-            owners[one.bucket] = owners.get(one.bucket) or one.owner
+            if one.wrote:  # a failed export may have named anything
+                owners[one.bucket] = owners.get(one.bucket) or one.owner
         buckets = {name: _bucket(aws, region, name, owner, failures) for name, owner in sorted(owners.items())}
         yield region, ExportBuckets(buckets)
     if lists or failures:
@@ -66,9 +68,13 @@ def _listed(aws: Aws, operation: str, member: str, arn: str) -> Iterator[str]:
 
 def _exports(aws: Aws, failures: list[Missing]) -> Exports:
     arns = _newest(_listed(aws, "dynamodb:ListExports", "ExportSummaries", "ExportArn"))
+    chosen = _chosen(arns)
+    omitted = Counter(_table_of(arn) for arn in arns if arn not in chosen)
     read: list[Export] = []
     unread: dict[str, Gap] = {}
-    for arn in arns[:MOST]:
+    for arn in arns:
+        if arn not in chosen:
+            continue
         try:
             answer = aws.call("dynamodb:DescribeExport", absent=("ExportNotFoundException",), ExportArn=arn)
         except Missing as missing:
@@ -77,13 +83,30 @@ def _exports(aws: Aws, failures: list[Missing]) -> Exports:
             continue
         if answer is not None:
             read.append(_export(arn, answer["ExportDescription"]))
-    return Exports(tuple(read), unread, max(0, len(arns) - MOST))
+    return Exports(tuple(read), unread, dict(sorted(omitted.items())))
+
+
+def _table_of(export_arn: str) -> str:
+    return export_arn.partition("/export/")[0]
+
+
+def _chosen(newest_first: list[str]) -> set[str]:
+    """Return the exports to ask about: the latest of every table, then the one before it, as far as they go.
+
+    A table that is exported every hour must not hide all others.
+    """
+    ranks = Counter[str]()
+    ranked: list[tuple[int, int, str]] = []
+    for place, arn in enumerate(newest_first):
+        ranked.append((ranks[_table_of(arn)], place, arn))
+        ranks[_table_of(arn)] += 1
+    return {arn for _, _, arn in sorted(ranked)[:MOST]}
 
 
 def _export(arn: str, description: Mapping[str, Any]) -> Export:
     return Export(
         arn=arn,
-        table_arn=description.get("TableArn", arn.partition("/export/")[0]),
+        table_arn=description.get("TableArn", _table_of(arn)),
         status=description.get("ExportStatus", "").upper(),
         bucket=description.get("S3Bucket", ""),
         owner=description.get("S3BucketOwner"),
@@ -104,12 +127,14 @@ def _bulk_operations(aws: Aws, region: Region, failures: list[Missing]) -> BulkO
     unread: dict[str, Gap] = {}
     for arn in arns[:MOST]:
         try:
-            answer = aws.call("dynamodb:DescribeBulkOperation", BulkOperationArn=arn)
+            absent = ("ResourceNotFoundException",)
+            answer = aws.call("dynamodb:DescribeBulkOperation", absent=absent, BulkOperationArn=arn)
         except Missing as missing:
             failures.append(missing)
             unread[arn] = missing.gap
             continue
-        read += _buckets_of(arn, answer["BulkOperationDescription"], region)
+        if answer is not None:
+            read += _buckets_of(arn, answer["BulkOperationDescription"], region)
     return BulkOperations(tuple(read), unread, max(0, len(arns) - MOST))
 
 
@@ -117,10 +142,10 @@ def _buckets_of(arn: str, description: Mapping[str, Any], region: Region) -> Ite
     names = [one["TableName"] for one in description.get("TableDetails") or [] if one.get("TableName")]
     for member, role in (("InputS3Configuration", "input"), ("OutputS3Configuration", "output")):
         where = description.get(member) or {}
-        if where.get("S3Bucket"):
+        for name in names or [""] if where.get("S3Bucket") else []:
             yield Export(
                 arn=arn,
-                table_arn=Table(region, names[0]).arn if names else "",
+                table_arn=Table(region, name).arn if name else "",
                 status=description.get("BulkOperationStatus", "").upper(),
                 bucket=where["S3Bucket"],
                 owner=where.get("S3BucketOwner"),

@@ -246,7 +246,11 @@ class Aws:
         """
         service, _, name = operation.partition(":")
         client = self.access.client(service, self.region)
-        method = getattr(client, botocore.xform_name(name))
+        method = getattr(client, botocore.xform_name(name), None)
+        if method is None:
+            text = f"The installed boto3 is too old to know {operation}."
+            gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
+            raise Missing(gap, "UnknownOperation", operation, text)
         return self._guarded(operation, lambda: method(**params), absent, gone)
 
     def pages(self, operation: str, *, gone: tuple[str, ...] = (), **params: Any) -> Iterator[Mapping[str, Any]]:

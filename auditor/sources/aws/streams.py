@@ -14,7 +14,7 @@ from auditor.facts import (
 from auditor.resources import KinesisStream, Region, Table
 from auditor.sources.aws.collector import Yield, collects
 from auditor.sources.aws.dynamodb import GONE
-from auditor.sources.aws.session import Aws
+from auditor.sources.aws.session import Aws, Missing
 
 
 @collects(KinesisDestinations, about=Table)
@@ -55,10 +55,19 @@ def event_source_mappings(aws: Aws, region: Region) -> Yield:
 
 @collects(Pipes, about=Region)
 def pipes(aws: Aws, region: Region) -> Yield:
-    """Yield the pipes."""
-    found = [
-        Pipe(entry["Arn"], entry.get("Source", ""), entry.get("Target", ""), entry.get("CurrentState", "").upper())
-        for page in aws.pages("pipes:ListPipes")
-        for entry in page.get("Pipes", [])
-    ]
+    """Yield the pipes.
+
+    Where botocore's endpoint data does not list EventBridge Pipes for the region, an endpoint that cannot be reached
+    means that there is no such service, hence no pipe.
+    """
+    found = []
+    try:
+        for page in aws.pages("pipes:ListPipes"):
+            for entry in page.get("Pipes", []):
+                state = entry.get("CurrentState", "").upper()
+                found.append(Pipe(entry["Arn"], entry.get("Source", ""), entry.get("Target", ""), state))
+    except Missing as missing:
+        offered = aws.access.session.get_available_regions("pipes", partition_name=region.account.partition)
+        if missing.code != "EndpointConnectionError" or region.name in offered:
+            raise
     yield region, Pipes(tuple(sorted(found, key=lambda one: one.arn)))

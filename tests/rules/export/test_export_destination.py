@@ -121,6 +121,51 @@ def test_failed_exports_and_buckets_that_are_gone_are_not_applicable() -> None:
     assert only(export(number=2, status="FAILED"), export(owner=STRANGER)).status is Status.FAIL
 
 
+def test_a_failed_export_may_have_named_anybody_as_the_owner() -> None:
+    found = only(export(number=2, status="FAILED", owner=STRANGER), export())
+    assert (found.status, found.about) == (Status.PASS, Bucket(ACCOUNT, "exports"))
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_every_owner_that_an_export_names_must_be_trusted(order: int) -> None:
+    both = [export(number=2, owner=OWN), export(owner=STRANGER)][::order]
+    found = only(*both)
+    assert (found.status, found.about) == (Status.FAIL, Bucket(ACCOUNT, "exports"))
+    assert STRANGER in found.message
+
+
+@pytest.mark.parametrize("role", ["input", "output"])
+def test_a_bulk_operation_that_failed_may_have_come_some_way(role: str) -> None:
+    failed = export("uploads", owner=STRANGER, role=role, status="FAILED")
+    assert only(bulk={REGION: BulkOperations((failed,))}).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"exports": {REGION: Exports((export(),), omitted={TABLE.arn: 30, f"{TABLE.arn}-2": 12})}},
+        {"exports": {REGION: Exports((export(),))}, "bulk": {REGION: BulkOperations(omitted=42)}},
+    ],
+)
+def test_more_than_are_looked_at_leave_the_region_unknown(changes: dict[str, Any]) -> None:
+    found = verdicts(export(), **changes)
+    assert [(one.status, one.about) for one in found] == [
+        (Status.UNKNOWN, REGION),
+        (Status.PASS, Bucket(ACCOUNT, "exports")),
+    ]
+    assert "42 older" in found[0].message
+    assert found[0].reason == "partial_data"
+
+
+def test_of_two_reasons_in_a_region_the_missing_permission_is_named() -> None:
+    many = {REGION: Exports((export(),), omitted={TABLE.arn: 30})}
+    found = verdicts(export(), exports=many, bulk={REGION: DENIED})
+    assert [(one.status, one.missing_permission) for one in found] == [
+        (Status.UNKNOWN, "dynamodb:ListExports"),
+        (Status.PASS, None),
+    ]
+
+
 def test_bulk_operations_have_buckets_too() -> None:
     into = export("uploads", owner=STRANGER, role="input")
     found = verdicts(export(), bulk={REGION: BulkOperations((into,))})

@@ -136,3 +136,18 @@ def test_what_could_not_be_listed_is_unknown_on_the_region() -> None:
     assert (found.status, found.about, found.missing_permission) == (Status.UNKNOWN, REGION, denied.action)
     assert verdicts() == []
     assert verdicts(exports={Region(Account("999988887777"), "eu-west-1"): denied}) == []
+
+
+def test_exports_that_are_not_looked_at_leave_the_region_unknown() -> None:
+    found = verdicts(export("KMS"), exports={REGION: Exports((export("KMS"),), omitted={TABLE.arn: 7})})
+    assert [(one.status, one.about) for one in found] == [
+        (Status.UNKNOWN, REGION),
+        (Status.PASS, Bucket(ACCOUNT, "exports")),
+    ]
+    assert "7 older" in found[0].message
+
+
+def test_of_two_things_that_are_not_known_the_missing_permission_is_named() -> None:
+    foreign = bucket(Gap(Reason.PARTIAL_DATA, "Another account's."))
+    found = only(export(), info=foreign, keys={TABLE: gap("dynamodb:DescribeTable")})
+    assert (found.status, found.missing_permission) == (Status.UNKNOWN, "dynamodb:DescribeTable")

@@ -8,6 +8,7 @@ from auditor import Severity, Status, Verdict
 from auditor.config import Config, ResidencyRule
 from auditor.facts import (
     BucketInfo,
+    BulkOperations,
     Export,
     ExportBuckets,
     Exports,
@@ -66,6 +67,7 @@ def verdict(table: Table = TABLE, **changes: Any) -> Verdict:
         "sensitivity": PLAIN,
         "legacy": LegacyGlobalTables({}),
         "exports": Exports(),
+        "bulk": BulkOperations(),
         "buckets": ExportBuckets({}),
         "destinations": KinesisDestinations(()),
         "backups": ProtectedResources({}),
@@ -96,6 +98,8 @@ def test_a_table_whose_data_is_all_in_its_jurisdiction_passes() -> None:
         {"settings": {"witnesses": (Witness("us-east-1", "ACTIVE"),)}},
         {"legacy": LegacyGlobalTables({"orders": ("eu-west-1", "us-east-1")})},
         {"exports": Exports((export(),)), "buckets": bucket("us-east-1")},
+        {"bulk": BulkOperations((export(role="output"),)), "buckets": bucket("us-east-1")},
+        {"bulk": BulkOperations((export(role="output", status="FAILED"),)), "buckets": bucket("us-east-1")},
         {"destinations": stream("us-east-1")},
         {"destinations": stream("us-east-1", "ENABLING")},
         {"backups": vault("us-east-1")},
@@ -116,6 +120,9 @@ def test_every_kind_of_copy_outside_fails(changes: dict[str, Any]) -> None:
         {"exports": Exports((export(status="FAILED"),)), "buckets": bucket("us-east-1")},
         {"exports": Exports((export(),)), "buckets": bucket("us-east-1", exists=False)},
         {"exports": Exports((export(table_arn=TABLE.arn + "-2"),)), "buckets": bucket("us-east-1")},
+        # Where items came from holds none that the table did not get.
+        {"bulk": BulkOperations((export(role="input"),)), "buckets": bucket("us-east-1")},
+        {"bulk": BulkOperations((export(role="output", table_arn=f"{TABLE.arn}-2"),)), "buckets": bucket("us-east-1")},
         {"destinations": stream("us-east-1", "DISABLED")},
         {"backups": ProtectedResources({TABLE.arn + "-2": vault("us-east-1").tables[TABLE.arn]})},
     ],
@@ -130,6 +137,13 @@ def test_what_holds_no_data_of_the_table_does_not_count(changes: dict[str, Any])
         ({"tags": gap("dynamodb:ListTagsOfResource")}, "dynamodb:ListTagsOfResource"),
         ({"legacy": gap("dynamodb:ListGlobalTables")}, "dynamodb:ListGlobalTables"),
         ({"exports": gap("dynamodb:ListExports")}, "dynamodb:ListExports"),
+        ({"bulk": gap("dynamodb:ListBulkOperations")}, "dynamodb:ListBulkOperations"),
+        (
+            {"bulk": BulkOperations((), {"arn": gap("dynamodb:DescribeBulkOperation")})},
+            "dynamodb:DescribeBulkOperation",
+        ),
+        ({"exports": Exports(omitted={TABLE.arn: 3})}, None),
+        ({"bulk": BulkOperations(omitted=3)}, None),
         ({"exports": Exports((export(),)), "buckets": gap("s3:ListBucket")}, "s3:ListBucket"),
         ({"exports": Exports((export(),)), "buckets": bucket(None)}, "s3:ListBucket"),
         (
@@ -141,17 +155,19 @@ def test_what_holds_no_data_of_the_table_does_not_count(changes: dict[str, Any])
             "dynamodb:DescribeKinesisStreamingDestination",
         ),
         ({"backups": gap("backup:ListProtectedResources")}, "backup:ListProtectedResources"),
+        ({"backups": ProtectedResources({TABLE.arn: Protection(None, "vault")})}, None),
     ],
 )
-def test_a_location_that_cannot_be_read_is_unknown(changes: dict[str, Any], action: str) -> None:
+def test_a_location_that_cannot_be_read_is_unknown(changes: dict[str, Any], action: str | None) -> None:
     found = verdict(**changes)
     assert (found.status, found.missing_permission) == (Status.UNKNOWN, action)
     if "tags" not in changes:
         assert verdict(there("us-east-1"), **changes).status is Status.FAIL
 
 
-def test_another_tables_unread_export_does_not_matter() -> None:
-    unread = Exports((), {f"{TABLE.arn}-2/export/1": gap("dynamodb:DescribeExport")})
+def test_another_tables_exports_do_not_matter() -> None:
+    other = f"{TABLE.arn}-2"
+    unread = Exports((), {f"{other}/export/1": gap("dynamodb:DescribeExport")}, {other: 400})
     assert verdict(exports=unread).status is Status.PASS
 
 
@@ -164,6 +180,7 @@ def test_an_untagged_table_fails_only_when_it_is_sensitive() -> None:
     assert verdict(tags=Tags({})).status is Status.NOT_APPLICABLE
     found = verdict(tags=Tags({}), sensitivity=SENSITIVE)
     assert (found.status, found.severity) == (Status.FAIL, Severity.LOW)
+    assert verdict(tags=Tags({}), sensitivity=gap("tag:GetResources")).status is Status.UNKNOWN
     # Another jurisdiction, of which no entry speaks, is a residency all the same.
     assert verdict(tags=Tags({"data-residency": "ch"}), sensitivity=SENSITIVE).status is Status.NOT_APPLICABLE
 
@@ -183,7 +200,7 @@ def test_an_archived_table_is_judged_and_one_in_transition_is_not() -> None:
 
 def judge_status(status: str) -> Status:
     settings = TableSettings(status=status)
-    empty = (Exports(), ExportBuckets({}), KinesisDestinations(()), ProtectedResources({}))
+    empty = (Exports(), BulkOperations(), ExportBuckets({}), KinesisDestinations(()), ProtectedResources({}))
     tags = Tags({"data-residency": "eu"})
     found = judge(TABLE, settings, tags, PLAIN, LegacyGlobalTables({}), *empty, CONFIG)
     assert isinstance(found, Verdict)

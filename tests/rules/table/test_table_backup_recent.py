@@ -82,6 +82,19 @@ def test_what_is_older_than_the_table_belonged_to_another_table_of_its_name() ->
         assert verdict(age=4, **changes).status is Status.PASS
 
 
+def test_without_the_tables_age_a_backup_proves_nothing_and_none_is_none() -> None:
+    ageless = TableSettings(status="ACTIVE")
+    assert verdict(settings=ageless, protected=by_aws_backup(1)).status is Status.UNKNOWN
+    assert verdict(settings=ageless).status is Status.FAIL
+
+
+def test_the_message_names_the_newest_backup() -> None:
+    found = verdict(protected=by_aws_backup(5), on_demand=by_hand(1))
+    assert "on-demand" in found.message
+    assert "2026-11-24T12:00:00Z" in found.message
+    assert "AWS Backup" in verdict(protected=by_aws_backup(1), on_demand=by_hand(5)).message
+
+
 def test_a_table_of_a_day_waits_for_its_first_backup() -> None:
     assert verdict(age=25 / 24).status is Status.NOT_APPLICABLE
     assert verdict(age=27 / 24).status is Status.FAIL
@@ -128,8 +141,9 @@ def test_a_vault_must_be_locked_where_that_is_required() -> None:
     assert verdict(on_demand=DENIED_LIST, require_vault_lock=True).status is Status.FAIL
 
 
-def test_tables_of_china_are_found_by_their_own_arn() -> None:
-    table = Table(Region(Account("111122223333", "aws-cn"), "cn-north-1"), "orders")
+@pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")])
+def test_tables_of_other_partitions_are_found_by_their_own_arn(partition: str, region: str) -> None:
+    table = Table(Region(Account("111122223333", partition), region), "orders")
     assert verdict(table=table, protected=by_aws_backup(1, table=table)).status is Status.PASS
     assert verdict(table=table, protected=by_aws_backup(1)).status is Status.FAIL
 

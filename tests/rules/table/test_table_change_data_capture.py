@@ -21,6 +21,7 @@ from auditor.facts import (
     TableSettings,
     Trust,
 )
+from auditor.facts.base import VANISHED
 from auditor.resources import Account, KinesisStream, Region, Table
 from tests.rules import REGION, TABLE, load
 
@@ -120,6 +121,23 @@ def test_an_unencrypted_stream_is_medium_and_an_unknown_one_unknown() -> None:
     assert verdict(destinations=destinations(kinesis()), streams={}).status is Status.UNKNOWN
 
 
+def test_the_encryption_of_a_stream_that_is_gone_is_no_question_but_whose_it_was_is() -> None:
+    assert verdict(destinations=destinations(kinesis()), streams={kinesis(): VANISHED}).status is Status.PASS
+    stranger = kinesis(STRANGER)
+    assert verdict(destinations=destinations(stranger), streams={stranger: VANISHED}).status is Status.FAIL
+
+
+@pytest.mark.parametrize(("partition", "region"), [("aws-cn", "cn-north-1"), ("aws-us-gov", "us-gov-west-1")])
+def test_streams_of_other_partitions_go_by_their_own_arns(partition: str, region: str) -> None:
+    own = KinesisStream(Region(Account(OWN, partition), region), "changes")
+    held = {"destinations": destinations(own), "streams": {own: KinesisStreamSettings("KMS")}}
+    allowed = (f"arn:{partition}:kinesis:*:{OWN}:stream/changes",)
+    assert verdict(**held).status is Status.PASS
+    assert verdict(**held, allowed_stream_destinations=allowed).status is Status.PASS
+    commercial = (f"arn:aws:kinesis:*:{OWN}:stream/changes",)
+    assert verdict(**held, allowed_stream_destinations=commercial).status is Status.FAIL
+
+
 def test_the_worst_of_several_decides() -> None:
     both = destinations(kinesis(), kinesis(STRANGER))
     assert verdict(destinations=both, streams={kinesis(): KinesisStreamSettings()}).severity is None
@@ -179,6 +197,9 @@ def test_what_hides_readers_is_unknown_only_where_it_matters() -> None:
 def test_the_stream_of_a_global_table_serves_replication() -> None:
     replica = Replica(Table(Region(Account(OWN), "eu-central-1"), "orders"), "ACTIVE")
     assert verdict(settings=streaming("NEW_AND_OLD_IMAGES", replicas=(replica,))).status is Status.PASS
+    going = Replica(Table(Region(Account(OWN), "eu-central-1"), "orders"), "DELETING")
+    for only in (going, Replica(TABLE, "ACTIVE")):
+        assert verdict(settings=streaming("NEW_AND_OLD_IMAGES", replicas=(only,))).status is Status.FAIL
     legacy = LegacyGlobalTables({"orders": (REGION.name, "us-east-1")})
     assert verdict(settings=streaming(), legacy=legacy).status is Status.PASS
     elsewhere = LegacyGlobalTables({"orders": ("us-east-1",)})

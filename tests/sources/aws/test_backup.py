@@ -83,6 +83,23 @@ def test_a_denied_list_names_its_permission(access: Access, gather_facts: Gather
         assert (found.reason, found.action) == (Reason.ACCESS_DENIED, operation)
 
 
+def test_a_list_that_is_throttled_on_its_second_page_is_no_list(access: Access, gather_facts: Gather) -> None:
+    create_table("orders")
+    for operation, page, fact in (
+        ("backup:ListProtectedResources", {"Results": [], "NextToken": "2"}, ProtectedResources),
+        ("backup:ListBackupVaults", {"BackupVaultList": [], "NextToken": "2"}, BackupVaults),
+        (
+            "dynamodb:ListBackups",
+            {"BackupSummaries": [], "LastEvaluatedBackupArn": f"{ORDERS}/backup/1"},
+            OnDemandBackups,
+        ),
+    ):
+        answer(access, operation, page, "ThrottlingException")
+        found = gather_facts(Region, fact).facts[fact][HERE]
+        assert isinstance(found, Gap)
+        assert (found.reason, found.action) == (Reason.THROTTLED, operation)
+
+
 def test_regions_without_tables_are_not_asked(access: Access, gather_facts: Gather) -> None:
     asked = answer(access, "dynamodb:ListBackups", {"BackupSummaries": []})
     gather_facts(Region, OnDemandBackups)

@@ -73,7 +73,7 @@ def test_exports_of_all_pages_newest_first(ask: Ask) -> None:
     found = inventory.facts[Exports][HERE]
     assert [one.arn for one in found.exports] == [arn(3), arn(2), arn(1)]
     assert [one.get("NextToken") for one in asked["dynamodb:ListExports"]] == [None, "more"]
-    assert (found.unread, found.omitted) == ({}, 0)
+    assert (found.unread, found.omitted) == ({}, {})
 
 
 def test_what_an_export_says_and_leaves_out(ask: Ask) -> None:
@@ -90,8 +90,18 @@ def test_only_the_newest_hundred_are_asked_about_and_the_rest_is_counted(
 ) -> None:
     monkeypatch.setattr(collector, "MOST", 2)
     inventory, asked = ask({"dynamodb:ListExports": listed(1, 2, 3), "dynamodb:DescribeExport": description()})
-    assert inventory.facts[Exports][HERE].omitted == 1
+    assert inventory.facts[Exports][HERE].omitted == {ORDERS: 1}
     assert [one["ExportArn"] for one in asked["dynamodb:DescribeExport"]] == [arn(3), arn(2)]
+
+
+def test_a_table_that_is_exported_often_hides_no_other(ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(collector, "MOST", 3)
+    rare = f"{ORDERS}-archive/export/01700000000000-abcd"
+    summaries = listed(1, 2, 3, 4)
+    summaries["ExportSummaries"].append({"ExportArn": rare, "ExportStatus": "COMPLETED"})
+    inventory, asked = ask({"dynamodb:ListExports": summaries, "dynamodb:DescribeExport": description()})
+    assert [one["ExportArn"] for one in asked["dynamodb:DescribeExport"]] == [arn(4), arn(3), rare]
+    assert inventory.facts[Exports][HERE].omitted == {ORDERS: 2}
 
 
 def test_an_export_that_cannot_be_read_hides_no_other(ask: Ask) -> None:
@@ -123,12 +133,48 @@ def test_an_endpoint_that_knows_no_bulk_operations_has_none(ask: Ask) -> None:
     assert inventory.errors == []
 
 
+def test_a_boto3_that_knows_no_bulk_operations_proves_nothing(
+    access: Access, ask: Ask, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(type(access.client("dynamodb", "eu-west-1")), "list_bulk_operations")
+    inventory, _ = ask(one_export())
+    gap = inventory.facts[BulkOperations][HERE]
+    assert isinstance(gap, Gap)
+    assert (gap.reason, gap.action) == (Reason.UNSUPPORTED, "dynamodb:ListBulkOperations")
+    assert "boto3 is too old" in gap.detail
+    assert bucket(inventory).own is True
+
+
+def test_a_bulk_operation_that_is_gone_meanwhile_is_none(ask: Ask) -> None:
+    summary = {"BulkOperationArn": f"{ORDERS}/bulk/1", "BulkOperationStatus": "FAILED", "StartTime": 1_700_000_000}
+    listing = {"BulkOperationsSummaryList": [summary]}
+    inventory, _ = ask(
+        {"dynamodb:ListBulkOperations": listing, "dynamodb:DescribeBulkOperation": "ResourceNotFoundException"}
+    )
+    assert inventory.facts[BulkOperations][HERE] == BulkOperations()
+    assert inventory.errors == []
+
+
+def test_a_failed_exports_owner_says_nothing_about_the_bucket(ask: Ask) -> None:
+    by_arn = {
+        arn(1): description(1),
+        arn(2): description(2, ExportStatus="FAILED", S3BucketOwner=STRANGER),
+        arn(3): description(3, ExportStatus="FAILED", S3Bucket="mistyped"),
+    }
+    inventory, asked = ask(
+        {"dynamodb:ListExports": listed(1, 2, 3), "dynamodb:DescribeExport": lambda one: by_arn[one["ExportArn"]]}
+    )
+    assert bucket(inventory).own is True
+    assert set(inventory.facts[ExportBuckets][HERE].buckets) == {"exports"}
+    assert len(asked["s3:HeadBucket"]) == 1
+
+
 def test_both_buckets_of_a_bulk_operation(ask: Ask) -> None:
     bulk = "arn:aws:dynamodb:eu-west-1:123456789012:bulk-operation/01700000000001-abcd"
     held = {
         "BulkOperationArn": bulk,
         "BulkOperationStatus": "COMPLETED",
-        "TableDetails": [{"TableName": "orders"}],
+        "TableDetails": [{"TableName": "orders"}, {"TableName": "orders-2"}],
         "InputS3Configuration": {"S3Bucket": "uploads", "InputFormat": "ION"},
         "OutputS3Configuration": {
             "S3Bucket": "reports",
@@ -145,11 +191,12 @@ def test_both_buckets_of_a_bulk_operation(ask: Ask) -> None:
         }
     )
     found = inventory.facts[BulkOperations][HERE].buckets
-    assert [(one.bucket, one.role, one.owner, one.sse) for one in found] == [
-        ("uploads", "input", None, None),
-        ("reports", "output", STRANGER, "AES256"),
+    assert [(one.bucket, one.role, one.owner, one.sse, one.table_arn) for one in found] == [
+        ("uploads", "input", None, None, ORDERS),
+        ("uploads", "input", None, None, f"{ORDERS}-2"),
+        ("reports", "output", STRANGER, "AES256", ORDERS),
+        ("reports", "output", STRANGER, "AES256", f"{ORDERS}-2"),
     ]
-    assert {one.table_arn for one in found} == {ORDERS}
     assert set(inventory.facts[ExportBuckets][HERE].buckets) == {"uploads", "reports"}
 
 

@@ -1,5 +1,8 @@
 """Where changes go: Kinesis destinations and streams, event source mappings, pipes; and what scales."""
 
+from typing import Any
+
+import botocore.exceptions
 import pytest
 
 from auditor.facts import (
@@ -16,7 +19,8 @@ from auditor.facts import (
     ScalableTargets,
 )
 from auditor.resources import Account, KinesisStream, Region, Table
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.session import Access, Aws, Missing
+from auditor.sources.aws.streams import pipes
 from tests.sources.aws.conftest import ACCOUNT, Gather, answer, create_table
 
 HERE = Region(ACCOUNT, "eu-west-1")
@@ -148,3 +152,47 @@ def test_what_is_denied_names_its_permission(operation: str, fact: type, access:
     answer(access, operation, "AccessDeniedException")
     found = gather_facts(Region, fact).facts[fact][HERE]
     assert (found.reason, found.action) == (Reason.ACCESS_DENIED, operation)
+
+
+@pytest.mark.parametrize(
+    ("operation", "page", "fact"),
+    [
+        ("application-autoscaling:DescribeScalableTargets", {"ScalableTargets": [], "NextToken": "2"}, ScalableTargets),
+        ("lambda:ListEventSourceMappings", {"EventSourceMappings": [], "NextMarker": "2"}, EventSourceMappings),
+        ("pipes:ListPipes", {"Pipes": [], "NextToken": "2"}, Pipes),
+    ],
+)
+def test_a_listing_that_is_throttled_on_its_second_page_is_no_listing(
+    operation: str, page: dict[str, object], fact: type, access: Access, gather_facts: Gather
+) -> None:
+    create_table("orders")
+    answer(access, operation, page, "ThrottlingException")
+    found = gather_facts(Region, fact).facts[fact][HERE]
+    assert (found.reason, found.action) == (Reason.THROTTLED, operation)
+
+
+@pytest.mark.parametrize("code", ["AccessDeniedException", "ThrottlingException"])
+def test_destinations_that_are_refused_are_a_gap_of_their_table(
+    code: str, access: Access, gather_facts: Gather
+) -> None:
+    create_table("orders")
+    answer(access, "dynamodb:DescribeKinesisStreamingDestination", code)
+    found = gather_facts(Table, KinesisDestinations).facts[KinesisDestinations][ORDERS]
+    assert isinstance(found, Gap)
+    assert found.action == "dynamodb:DescribeKinesisStreamingDestination"
+
+
+def unreachable(access: Access, region: Region) -> None:
+    def refuse(request: Any, **_: Any) -> None:
+        raise botocore.exceptions.EndpointConnectionError(endpoint_url=request.url)
+
+    access.client("pipes", region.name).meta.events.register_first("before-send", refuse)
+
+
+def test_a_region_that_has_no_pipes_has_none_and_any_other_silence_is_a_gap(access: Access) -> None:
+    without = Region(Account("123456789012", "aws-us-gov"), "us-gov-west-1")
+    unreachable(access, without)
+    assert list(pipes(Aws(access, without.name), without)) == [(without, Pipes(()))]
+    unreachable(access, HERE)
+    with pytest.raises(Missing):
+        list(pipes(Aws(access, HERE.name), HERE))
