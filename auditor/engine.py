@@ -18,7 +18,7 @@ from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
-from auditor.resources import DaxCluster, Region, Resource, Stream, Table, ancestor, region_of
+from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
 log = logging.getLogger(__name__)
@@ -55,6 +55,11 @@ def _asked(rules: Iterable[Rule]) -> Iterator[str]:
 def wanted(rules: Iterable[Rule]) -> set[tuple[type, type[Resource]]]:
     """Return the raw facts, each with the kind it is wanted for, that some rules rest on."""
     return raw_closure(signatures(rules))
+
+
+#: Kinds of resources that are looked for in every region, whether it is in use or not: their own listings say what
+#: may be missing.
+_FOUND_ANYWHERE = {Account, Table, DaxCluster, Stream, Key}
 
 
 @dataclass
@@ -230,7 +235,7 @@ def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:
         for resource in inventory.of_kind(kind):
             if inventory.in_scope(resource):
                 yield from _findings(rule, resource, resolver.verdicts(rule, resource), resolver)
-    if resolver.in_use_only(rule):
+    if resolver.in_use_only(rule) and not set(rule.signature.kinds) <= _FOUND_ANYWHERE:
         for here in inventory.of_kind(Region):
             use = resolver.get(RegionUse, here)
             if isinstance(use, Gap) and inventory.in_scope(here):

@@ -138,6 +138,10 @@ def network_hybrid_connectivity(
                 yield _judge(one, config, paths.get(one.region), lines.get(one.region), ignore_vpn)
             elif one.gaps:
                 yield unknown(one.gaps[0], about=one.region)
+        for region in own:
+            use = uses[region]
+            if isinstance(use, Gap):
+                yield unknown(use, about=region)
         return
     gaps += [gap for one in held for gap in one.gaps]
     if not held and not gaps:

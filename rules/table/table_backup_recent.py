@@ -121,6 +121,8 @@ def table_backup_recent(
         return not_applicable("The table is younger than 26 hours.", CreationDateTime=_time(settings.created))
     if require_for == "production" and isinstance(environment, Environment) and not environment.production:
         return not_applicable("The table is not production.", environment=environment.source)
+    if require_for == "production" and isinstance(environment, Gap):
+        return unknown(environment)
     evidence: dict[str, Any] = {"CreationDateTime": _time(settings.created)}
     oldest = now.at - timedelta(days=max_backup_age_days)
     if settings.created is not None and settings.created > oldest:
@@ -152,8 +154,6 @@ def table_backup_recent(
         return passed(f"The newest backup is {kind} of {_time(moment)}.", **evidence)
     if gaps:
         return unknown(gaps[0], **evidence)
-    if isinstance(environment, Gap) and require_for == "production":
-        return unknown(environment, **evidence)
     where = " in a locked vault" if require_vault_lock else ""
     return failed(f"No backup{where} of the last {max_backup_age_days} days is known.", **evidence)
 

@@ -56,13 +56,14 @@ def ask(
     customers: tuple[str, ...] = (),
     interfaces: tuple[VirtualInterface, ...] = (),
     endpoints: tuple[Endpoint, ...] = (),
+    facts: dict[str, Any] | None = None,
     path: HybridPath | Gap | None = None,
     config: Config = DECLARED,
     ignore_vpn: tuple[str, ...] = (),
     **more: Any,
 ) -> list[Verdict]:
-    """Judge an account with one region in use; ``more`` replaces whole facts."""
-    facts: dict[str, Any] = {
+    """Judge an account with one region in use; ``facts`` and what else is given replace whole facts."""
+    given: dict[str, Any] = {
         "uses": {REGION: RegionUse(True), FRANKFURT: RegionUse(False)},
         "vpns": {REGION: VpnConnections(connections)},
         "customers": {REGION: CustomerGateways(customers)},
@@ -70,9 +71,10 @@ def ask(
         "lines": {REGION: DirectConnections(())},
         "endpoints": {REGION: VpcEndpoints(endpoints)},
         "paths": {REGION: path or HybridPath()},
+        **(facts or {}),
         **more,
     }
-    return list(judge(ACCOUNT, config, **facts, ignore_vpn=ignore_vpn))
+    return list(judge(ACCOUNT, config, **given, ignore_vpn=ignore_vpn))
 
 
 def one(*connections: VpnConnection, **given: Any) -> Verdict:
@@ -182,7 +184,7 @@ def test_a_public_virtual_interface_passes_with_a_note() -> None:
     assert "public addresses" in verdict.message
     # In a region without tables it serves all regions.
     elsewhere = {REGION: VirtualInterfaces(()), FRANKFURT: VirtualInterfaces((PUBLIC,))}
-    (account,) = ask(interfaces=elsewhere)
+    (account,) = ask(facts={"interfaces": elsewhere})
     assert (account.status, account.about) == (Status.PASS, None)
 
 
@@ -296,8 +298,8 @@ def test_regions_without_anything_have_no_finding_beside_those_with_something() 
         "interfaces": {one: VirtualInterfaces(()) for one in uses},
         "endpoints": {one: VpcEndpoints(()) for one in uses},
     }
-    assert [one.about for one in ask(**held, vpns=vpns)] == [REGION]
-    found = ask(**held, vpns=vpns | {FRANKFURT: DENIED})
+    assert [one.about for one in ask(facts=held | {"vpns": vpns})] == [REGION]
+    found = ask(facts=held | {"vpns": vpns | {FRANKFURT: DENIED}})
     assert [(one.about, one.status) for one in found] == [(FRANKFURT, Status.UNKNOWN), (REGION, Status.FAIL)]
 
 
@@ -319,11 +321,16 @@ def test_an_account_without_tables_has_nothing_to_reach() -> None:
 def test_nothing_found_is_no_failure_where_something_could_not_be_read(
     given: dict[str, Any], action: str | None
 ) -> None:
-    (verdict,) = ask(**given)
+    (verdict,) = ask(facts=given)
     assert (verdict.status, verdict.about, verdict.missing_permission) == (Status.UNKNOWN, None, action)
 
 
 def test_customer_gateways_matter_only_where_nothing_is_declared() -> None:
-    customers = {REGION: DENIED}
-    assert ask(config=Config(), customers=customers)[0].status is Status.UNKNOWN
-    assert ask(customers=customers)[0].status is Status.FAIL
+    denied = {"customers": {REGION: DENIED}}
+    assert ask(config=Config(), facts=denied)[0].status is Status.UNKNOWN
+    assert ask(facts=denied)[0].status is Status.FAIL
+
+
+def test_a_region_that_may_have_tables_is_unknown_beside_those_with_something() -> None:
+    found = ask(OFFICE, endpoints=(INTERFACE,), path=REACHED, uses={REGION: RegionUse(True), FRANKFURT: LISTING})
+    assert {(one.about, one.status) for one in found} == {(REGION, Status.PASS), (FRANKFURT, Status.UNKNOWN)}

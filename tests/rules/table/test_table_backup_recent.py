@@ -108,7 +108,9 @@ def test_tables_that_are_not_there_in_full_are_not_judged(status: str) -> None:
 def test_only_production_needs_one_unless_all_do() -> None:
     assert verdict(environment=TEST).status is Status.NOT_APPLICABLE
     assert verdict(environment=TEST, require_for="all").status is Status.FAIL
-    assert verdict(environment=UNTAGGED, protected=by_aws_backup(1)).status is Status.PASS
+    # Whether the rule applies at all is not known then, whatever backups there are.
+    assert verdict(environment=UNTAGGED, protected=by_aws_backup(1)).status is Status.UNKNOWN
+    assert verdict(environment=UNTAGGED, protected=by_aws_backup(1), require_for="all").status is Status.PASS
     unsure = verdict(environment=UNTAGGED)
     assert (unsure.status, unsure.missing_permission) == (Status.UNKNOWN, "dynamodb:ListTagsOfResource")
     assert verdict(environment=UNTAGGED, require_for="all").status is Status.FAIL
