@@ -121,7 +121,7 @@ def test_a_single_line_is_a_single_path_unless_a_vpn_stands_by() -> None:
     assert one(OFFICE, interfaces=(VIF,), endpoints=(INTERFACE,), path=backed).status is Status.PASS
     # A further way may be there that was not seen.
     for more in ({"gaps": (DENIED,)}, {"undecided": ("a peering",)}):
-        unseen = replace(alone, **more)  # type: ignore[arg-type]
+        unseen = replace(alone, **more)
         assert one(interfaces=(VIF,), endpoints=(INTERFACE,), path=unseen).status is Status.UNKNOWN
 
 
