@@ -24,6 +24,8 @@ from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_ba
 from werkzeug.serving import WSGIRequestHandler, make_server
 from werkzeug.wrappers import Response
 
+from benchmarks import stub
+
 ACCOUNT, OTHER = "123456789012", "444455556666"
 COMMAND = (sys.executable, "-m", "auditor")
 
@@ -93,7 +95,13 @@ def _call(environ: dict[str, Any], body: str) -> Call:
     scope = re.search(r"Credential=[^/]+/\d+/([^/]+)/([^/]+)/", environ.get("HTTP_AUTHORIZATION", ""))
     region, service = scope.groups() if scope else ("", "")
     target = environ.get("HTTP_X_AMZ_TARGET", "").rpartition(".")[2]
-    return Call(f"{service}:{target or parse_qs(body).get('Action', [environ['PATH_INFO']])[0]}", region, body)
+    name = target or parse_qs(body).get("Action", [""])[0]
+    if name:
+        return Call(f"{service}:{name}", region, body)
+    path = f"{environ['PATH_INFO']}?{environ['QUERY_STRING']}".rstrip("?")
+    headers = {"authorization": environ.get("HTTP_AUTHORIZATION", "")}
+    operation, region, _ = stub.parse(path, headers, body.encode(), environ["REQUEST_METHOD"])
+    return Call(operation if operation.partition(":")[2] else f"{service}:{path}", region, body)
 
 
 def error(code: str, status: int = 400, message: str = "injected") -> Fault:
