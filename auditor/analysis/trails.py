@@ -97,11 +97,17 @@ def _advanced(selector: tuple[FieldSelector, ...], fields: Mapping[str, str]) ->
 
 
 def _field(field: FieldSelector, value: str) -> bool:
-    """Evaluate one field: every operator that is given must hold (CloudTrail API Reference, AdvancedFieldSelector)."""
+    """Evaluate one field: one operator that includes must hold, if there is any, and none that excludes.
+
+    CloudTrail User Guide, Filtering data events, how CloudTrail evaluates multiple conditions for a field.
+    """
     return (
-        (not field.equals or value in field.equals)
-        and (not field.starts_with or value.startswith(field.starts_with))
-        and (not field.ends_with or value.endswith(field.ends_with))
+        (
+            not (field.equals or field.starts_with or field.ends_with)
+            or value in field.equals
+            or value.startswith(field.starts_with)
+            or value.endswith(field.ends_with)
+        )
         and value not in field.not_equals
         and not (field.not_starts_with and value.startswith(field.not_starts_with))
         and not (field.not_ends_with and value.endswith(field.not_ends_with))

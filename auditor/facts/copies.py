@@ -225,6 +225,7 @@ class BucketInfo:
             not known.
         encryption: ``SSEAlgorithm`` of the default encryption (AES256, aws:kms, aws:kms:dsse), or why it is not known.
         key_id: ``KMSMasterKeyID`` of the default encryption.
+        refused: Why HeadBucket did not answer; None when it did.
     """
 
     exists: bool
@@ -233,6 +234,7 @@ class BucketInfo:
     public: bool | Gap
     encryption: str | Gap
     key_id: str | None = None
+    refused: Gap | None = None
 
 
 @fact(

@@ -22,7 +22,7 @@ PLAIN, ENCRYPTED = 8111, 9111
         cli="aws ec2 authorize-security-group-ingress --group-id $DAX_GROUP --region $REGION "
         "--ip-permissions 'IpProtocol=tcp,FromPort=9111,ToPort=9111,UserIdGroupPairs=[{GroupId='$CLIENT_GROUP'}]'\n"
         "aws ec2 revoke-security-group-ingress --group-id $DAX_GROUP --region $REGION "
-        "--ip-permissions 'IpProtocol=tcp,FromPort=8111,ToPort=8111,IpRanges=[{CidrIp=0.0.0.0/0}]'\n"
+        "--ip-permissions 'IpProtocol=tcp,FromPort='$PORT',ToPort='$PORT',IpRanges=[{CidrIp=0.0.0.0/0}]'\n"
         "aws dax update-cluster --cluster-name $CLUSTER --security-group-ids $DAX_GROUP --region $REGION",
         terraform="""\
 resource "aws_vpc_security_group_ingress_rule" "cache_from_orders" {

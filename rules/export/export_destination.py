@@ -167,10 +167,10 @@ def _judge(
         gaps.append(info)
     else:
         if not owners:
-            text = "Whether the bucket belongs to this account is not known: S3 refused, as it does foreign accounts."
-            gaps.append(Gap(Reason.ACCESS_DENIED, text, "s3:ListBucket"))
+            gaps.append(_owner_gap(info.refused))
         if info.region is None and config.allowed_regions:
-            gaps.append(Gap(Reason.PARTIAL_DATA, "The bucket's region is not known.", "s3:ListBucket"))
+            reason = Reason.PARTIAL_DATA if info.refused is None else info.refused.reason
+            gaps.append(Gap(reason, "The bucket's region is not known.", "s3:ListBucket"))
         elif info.region is not None and not config.region_allowed(info.region):
             wrong.append(f"The bucket is in {info.region}, not an allowed region.")
         if info.public is True:
@@ -182,3 +182,11 @@ def _judge(
     if gaps:
         return unknown(min(gaps, key=lambda gap: gap.action is None), **where, **evidence)
     return passed("The bucket is trusted, in an allowed region, and not public.", **where, **evidence)
+
+
+def _owner_gap(refused: Gap | None) -> Gap:
+    """Return why HeadBucket did not tell whose the bucket is: no answer at all is not a refusal."""
+    if refused is not None and refused.reason is not Reason.ACCESS_DENIED:
+        return refused
+    text = "Whether the bucket belongs to this account is not known: S3 refused, as it does foreign accounts."
+    return Gap(Reason.ACCESS_DENIED, text, "s3:ListBucket")

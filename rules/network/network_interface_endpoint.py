@@ -29,6 +29,8 @@ COMMON = ("amazonaws.com", "api.aws")
         "--ip-permissions 'IpProtocol=tcp,FromPort=443,ToPort=443,IpRanges=[{CidrIp='$VPC_CIDR'}]'\n"
         "aws route53 disassociate-vpc-from-hosted-zone --hosted-zone-id $HOSTED_ZONE "
         "--vpc VPCRegion=$REGION,VPCId=$VPC\n"
+        "# Its last VPC a zone does not let go: then the zone itself has to go.\n"
+        "aws route53 delete-hosted-zone --id $HOSTED_ZONE\n"
         "aws ec2 modify-vpc-endpoint --vpc-endpoint-id $ENDPOINT --add-subnet-ids $SUBNET_B $SUBNET_C "
         "--region $REGION",
         terraform="""\

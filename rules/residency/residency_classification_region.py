@@ -195,6 +195,8 @@ def _exported(
         if info is not None and not info.exists:
             continue
         if info is None or info.region is None:
-            yield name, Gap(Reason.PARTIAL_DATA, f"The region of bucket {name} is not known.", "s3:ListBucket")
+            refused = info.refused if info is not None else None
+            reason = Reason.PARTIAL_DATA if refused is None else refused.reason
+            yield name, Gap(reason, f"The region of bucket {name} is not known.", "s3:ListBucket")
         else:
             yield f"bucket {name}", info.region

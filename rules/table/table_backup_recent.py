@@ -133,7 +133,10 @@ def table_backup_recent(
         gaps.append(protected)
     elif (held := protected.tables.get(table.arn)) is not None:
         evidence |= {"LastBackupTime": _time(held.last_backup), "LastBackupVaultArn": held.vault_arn}
-        if held.last_backup is not None and held.last_backup >= oldest:
+        if held.last_backup is None:
+            text = "AWS Backup lists the table and does not say when its last backup was."
+            gaps.append(Gap(Reason.PARTIAL_DATA, text, "backup:ListProtectedResources"))
+        elif held.last_backup >= oldest:
             locked = _locked(held.vault_arn, vaults)
             evidence["Locked"] = locked if isinstance(locked, bool) else None
             if locked is True or not require_vault_lock:

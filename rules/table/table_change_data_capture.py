@@ -20,11 +20,25 @@ from auditor.facts import (
 from auditor.facts.base import VANISHED
 from auditor.resources import KinesisStream, Table
 
-#: Destinations in any other state get nothing (any more): AWS keeps them in the list all the same.
 LIVE = ("ACTIVE", "ENABLING", "UPDATING")
+
+#: Destinations in these states get nothing (any more): AWS keeps them in the list all the same.
+HISTORY = ("DISABLED", "DISABLING", "ENABLE_FAILED")
 
 #: States of event source mappings and pipes that read, or are about to.
 READING = ("ENABLED", "ENABLING", "CREATING", "UPDATING", "RUNNING", "STARTING")
+
+#: States in which they do not. A pipe that failed to change may read on as it did.
+IDLE = (
+    "DISABLED",
+    "DISABLING",
+    "DELETING",
+    "STOPPED",
+    "STOPPING",
+    "CREATE_FAILED",
+    "CREATE_ROLLBACK_FAILED",
+    "START_FAILED",
+)
 
 
 @dataclass
@@ -120,6 +134,11 @@ def table_change_data_capture(
         found.gaps.append(destinations)
     else:
         live = [one for one in destinations.destinations if one.status in LIVE]
+        found.gaps += [
+            _unclear("destination", one.stream.arn, one.status, "dynamodb:DescribeKinesisStreamingDestination")
+            for one in destinations.destinations
+            if one.status not in LIVE + HISTORY
+        ]
         evidence["KinesisDataStreamDestinations"] = [
             {"StreamArn": one.stream.arn, "DestinationStatus": one.status} for one in destinations.destinations
         ]
@@ -181,19 +200,30 @@ def _judge_destination(
 
 def _readers(stream_arn: str, mappings: EventSourceMappings | Gap, pipes: Pipes | Gap) -> tuple[list[str], list[Gap]]:
     """Return the functions and targets that read a stream, and why there may be more."""
-    readers: set[str] = set()
+    held: list[tuple[str, str, str, str]] = []
     gaps: list[Gap] = []
     if isinstance(mappings, Gap):
         gaps.append(mappings)
     else:
-        for mapping in mappings.mappings:
-            if mapping.source_arn == stream_arn and mapping.state in READING:
-                readers.add(mapping.function_arn)
+        held += [
+            ("event source mapping of", one.function_arn, one.state, "lambda:ListEventSourceMappings")
+            for one in mappings.mappings
+            if one.source_arn == stream_arn
+        ]
     if isinstance(pipes, Gap):
         gaps.append(pipes)
     else:
-        readers |= {one.target for one in pipes.pipes if one.source == stream_arn and one.state in READING}
-    return sorted(readers), gaps
+        held += [
+            ("pipe to", one.target, one.state, "pipes:ListPipes") for one in pipes.pipes if one.source == stream_arn
+        ]
+    gaps += [_unclear(*one) for one in held if one[2] not in READING + IDLE]
+    return sorted({reader for _, reader, state, _ in held if state in READING}), gaps
+
+
+def _unclear(noun: str, arn: str, state: str, action: str) -> Gap:
+    """Return the gap that a state leaves which does not tell whether anything flows."""
+    said = f"is {state}" if state else "has no state"
+    return Gap(Reason.UNDECIDABLE, f"The {noun} {arn} {said}: whether it gets changes is not known.", action)
 
 
 def _replicates(table: Table, settings: TableSettings, legacy: LegacyGlobalTables | Gap) -> bool | Gap:

@@ -113,6 +113,12 @@ def field(name: str, **operators: tuple[str, ...]) -> FieldSelector:
         ((field("resources.ARN", ends_with=("/orders",)),), BOTH),
         ((field("resources.ARN", not_ends_with=("/orders", "/carts")),), NEITHER),
         ((field("resources.ARN", starts_with=("arn:aws:dynamodb:",), not_ends_with=("/carts",)),), BOTH),
+        # Of several operators that include one is enough; one that excludes is too.
+        ((field("resources.ARN", equals=("arn:aws:dynamodb:eu-west-1:1:table/a",), ends_with=("/orders",)),), BOTH),
+        ((field("resources.ARN", equals=(TABLE.arn,), starts_with=("arn:aws:dynamodb:us-east-1:",)),), BOTH),
+        ((field("resources.ARN", starts_with=("arn:aws:s3:",), ends_with=("/carts",)),), NEITHER),
+        ((field("resources.ARN", equals=(TABLE.arn,), not_starts_with=(TABLE.arn[:-1],)),), NEITHER),
+        ((field("eventName", equals=("GetRecords",), not_equals=("Scan",)),), NEITHER),
         ((field("eventSource", equals=("dynamodb.amazonaws.com",)),), BOTH),
         ((field("eventSource", not_equals=("dynamodb.amazonaws.com",)),), NEITHER),
         ((field("eventType", equals=("AwsApiCall",)),), BOTH),

@@ -6,6 +6,7 @@ shell variables, and the organisation is audited again.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -135,6 +136,43 @@ def open_bucket(session: boto3.Session) -> None:
     s3.delete_public_access_block(Bucket="shop-exports")
     everybody = allow("s3:GetObject", on="arn:aws:s3:::shop-exports/*", Principal="*")
     s3.put_bucket_policy(Bucket="shop-exports", Policy=json.dumps(document(everybody)))
+
+
+def cache_groups(session: boto3.Session, finding: Finding) -> Values:
+    """Return the security group that opens a cache to everybody, and the one of its clients."""
+    ec2 = session.client("ec2", region_name=IRELAND)
+    group = next(word for word in finding.message.split() if word.startswith("sg-"))
+    vpc = ec2.describe_security_groups(GroupIds=[group])["SecurityGroups"][0]["VpcId"]
+    held = ec2.describe_security_groups(Filters=[{"Name": "vpc-id", "Values": [vpc]}])["SecurityGroups"]
+    clients = next(one["GroupId"] for one in held if one["GroupId"] != group)
+    return {"DAX_GROUP": group, "CLIENT_GROUP": clients, "PORT": "9111"}
+
+
+def endpoint_group(session: boto3.Session, finding: Finding) -> Values:
+    """Return what confines the interface endpoint in Frankfurt: group, VPC, the zone in its way, further subnets."""
+    ec2 = session.client("ec2", region_name="eu-central-1")
+    (endpoint,) = ec2.describe_vpc_endpoints(VpcEndpointIds=[finding.resource.label])["VpcEndpoints"]
+    (vpc,) = ec2.describe_vpcs(VpcIds=[endpoint["VpcId"]])["Vpcs"]
+    groups = ec2.describe_security_groups(GroupIds=[one["GroupId"] for one in endpoint["Groups"]])["SecurityGroups"]
+    zones = session.client("route53").list_hosted_zones_by_vpc(VPCId=vpc["VpcId"], VPCRegion="eu-central-1")
+    subnets = [
+        ec2.create_subnet(VpcId=vpc["VpcId"], CidrBlock=f"10.50.{number}.0/24", AvailabilityZone=f"eu-central-1{zone}")[
+            "Subnet"
+        ]["SubnetId"]
+        for number, zone in enumerate("bc", next(_NUMBERS) * 2)
+    ]
+    return {
+        "SECURITY_GROUP": next(one["GroupId"] for one in groups if one["GroupName"] == "everything"),
+        "VPC": vpc["VpcId"],
+        "VPC_CIDR": vpc["CidrBlock"],
+        "HOSTED_ZONE": next((one["HostedZoneId"] for one in zones["HostedZoneSummaries"]), "none"),
+        "SUBNET_B": subnets[0],
+        "SUBNET_C": subnets[1],
+    }
+
+
+#: Numbers of subnets that no case has taken.
+_NUMBERS = itertools.count(50)
 
 
 def routes_of_subnet(session: boto3.Session, finding: Finding) -> Values:
@@ -269,6 +307,8 @@ CASES: dict[str, Case] = {
             "read-tables.json": document(allow(*READ, on=table("alice-test", SANDBOX))),
         },
     ),
+    "dax-security-group": Case(name="stock-cache", lines=(0, 1), values=cache_groups),
+    "data-client-side-encryption": Case(name="contracts", lines=(5,), values=fixed(HOW_IT_ENCRYPTS="vault-transit")),
     "detect-config-recorder": Case(
         SANDBOX, IRELAND, values=fixed(ROLE_ARN=f"arn:aws:iam::{SANDBOX}:role/config", BUCKET="shop-config-history")
     ),
@@ -327,6 +367,8 @@ CASES: dict[str, Case] = {
         values=access_policy,
         files={"named-tables.json": document(allow("dynamodb:Scan", "dynamodb:Query", on=table("orders")))},
     ),
+    "iam-workload-roles": Case(saying="no instance profile", lines=(0,), values=fixed(PROFILE="shop-web")),
+    "network-interface-endpoint": Case(lines=(0, 1, 4, 5), values=endpoint_group),
     "kms-key-policy": Case(
         lines=(0,),
         files={
@@ -425,6 +467,11 @@ CASES: dict[str, Case] = {
 
 #: Rules whose failing state, or its remedy, moto does not hold, and why.
 NOT_HELD: dict[str, str] = {
+    "data-sensitive-storage": "the remedy is to move data to another database, or to encrypt it in the application",
+    "data-two-sided-protection": "its members are tried, and the remedy of one is in the application",
+    "dax-multi-az": "moto does not place the nodes of DAX in zones",
+    "iam-root-usage": "moto has no root user with keys",
+    "network-hybrid-connectivity": "moto's tunnels are never up",
     "dax-vpc-placement": "moto knows no subnet groups of DAX",
     "detect-access-analyzer": "moto has no Access Analyzer",
     "iam-cognito-unauthenticated": "moto does not keep the roles of identity pools",

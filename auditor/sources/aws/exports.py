@@ -81,8 +81,14 @@ def _exports(aws: Aws, failures: list[Missing]) -> Exports:
             failures.append(missing)
             unread[arn] = missing.gap
             continue
-        if answer is not None:
-            read.append(_export(arn, answer["ExportDescription"]))
+        if answer is None:
+            continue
+        export = _export(arn, answer["ExportDescription"])
+        if export.bucket:
+            read.append(export)
+        else:
+            text = "DescribeExport does not say which bucket the export went to."
+            unread[arn] = Gap(Reason.PARTIAL_DATA, text, "dynamodb:DescribeExport")
     return Exports(tuple(read), unread, dict(sorted(omitted.items())))
 
 
@@ -163,10 +169,11 @@ def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: li
     foreign = owner is not None and owner != own
     expected: dict[str, Any] = {} if foreign else {"ExpectedBucketOwner": own}
     mine: bool | None = False if foreign else None
+    refused: Gap | None = None
     try:
         answer = aws.call("s3:HeadBucket", absent=("404", "NoSuchBucket"), Bucket=name, **expected)
     except Missing as missing:
-        where = missing.headers.get("x-amz-bucket-region")
+        where, refused = missing.headers.get("x-amz-bucket-region"), missing.gap
         if not foreign:
             failures.append(missing)
     else:
@@ -178,7 +185,7 @@ def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: li
         mine = mine if foreign else True
     if foreign:
         elsewhere = Gap(Reason.PARTIAL_DATA, f"The bucket belongs to account {owner}, which answers for it.")
-        return BucketInfo(exists=True, own=False, region=where, public=elsewhere, encryption=elsewhere)
+        return BucketInfo(exists=True, own=False, region=where, public=elsewhere, encryption=elsewhere, refused=refused)
     encryption, key_id = _encryption(aws, name, failures)
     return BucketInfo(
         exists=True,
@@ -187,6 +194,7 @@ def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: li
         public=_public(aws, name, failures),
         encryption=encryption,
         key_id=key_id,
+        refused=refused,
     )
 
 
@@ -197,7 +205,11 @@ def _public(aws: Aws, name: str, failures: list[Missing]) -> bool | Gap:
     except Missing as missing:
         failures.append(missing)
         return missing.gap
-    if answer is None or not (answer.get("PolicyStatus") or {}).get("IsPublic", False):
+    status = {"IsPublic": False} if answer is None else answer.get("PolicyStatus") or {}
+    if "IsPublic" not in status:
+        text = "GetBucketPolicyStatus does not say whether the bucket is public."
+        return Gap(Reason.PARTIAL_DATA, text, "s3:GetBucketPolicyStatus")
+    if not status["IsPublic"]:
         return False
     try:
         absent = ("NoSuchPublicAccessBlockConfiguration",)

@@ -92,6 +92,18 @@ def test_a_refusal_may_mean_a_stranger_or_a_missing_permission() -> None:
     assert (found.status, found.missing_permission) == (Status.UNKNOWN, "s3:ListBucket")
 
 
+def test_no_answer_is_not_a_refusal() -> None:
+    throttled = Gap(Reason.THROTTLED, "AWS throttled s3:ListBucket to the end.", "s3:ListBucket")
+    found = only(export(), info=changed(OWN_BUCKET, own=None, refused=throttled))
+    assert (found.status, found.reason) == (Status.UNKNOWN, Reason.THROTTLED)
+
+
+def test_a_region_that_a_refusal_hid_is_an_access_that_was_denied() -> None:
+    denied = Gap(Reason.ACCESS_DENIED, "Not allowed.", "s3:ListBucket")
+    found = only(export(owner=OWN), info=changed(OWN_BUCKET, own=None, region=None, refused=denied))
+    assert (found.status, found.reason) == (Status.UNKNOWN, Reason.ACCESS_DENIED)
+
+
 def test_the_owner_that_the_export_names_needs_no_proof() -> None:
     assert only(export(owner=OWN), info=changed(OWN_BUCKET, own=None)).status is Status.PASS
 

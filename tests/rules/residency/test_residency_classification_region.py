@@ -211,3 +211,11 @@ def test_chinas_tables() -> None:
     table = Table(Region(Account(ACCOUNT.id, "aws-cn"), "cn-north-1"), "orders")
     config = Config(residency_rules=(ResidencyRule(tag={"data-residency": "cn"}, regions=("cn-*",)),))
     assert verdict(table, config=config, tags=Tags({"data-residency": "cn"})).status is Status.PASS
+
+
+def test_a_bucket_whose_region_a_refusal_hid_is_an_access_that_was_denied() -> None:
+    denied = Gap(Reason.ACCESS_DENIED, "Not allowed.", "s3:ListBucket")
+    info = BucketInfo(True, None, None, public=False, encryption="AES256", refused=denied)
+    found = verdict(exports=Exports((export(),)), buckets=ExportBuckets({"exports": info}))
+    assert (found.status, found.reason) == (Status.UNKNOWN, Reason.ACCESS_DENIED)
+    assert found.missing_permission == "s3:ListBucket"

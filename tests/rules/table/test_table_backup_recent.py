@@ -72,8 +72,11 @@ def test_none_or_an_old_one_fails_as_the_catalogue_rates_it() -> None:
     assert verdict(protected=by_aws_backup(7.1), max_backup_age_days=8).status is Status.PASS
 
 
-def test_a_protected_table_that_was_never_backed_up_fails() -> None:
-    assert verdict(protected=ProtectedResources({TABLE.arn: Protection(None, VAULT)})).status is Status.FAIL
+def test_a_protected_table_whose_last_backup_has_no_time_is_unknown() -> None:
+    timeless = ProtectedResources({TABLE.arn: Protection(None, VAULT)})
+    found = verdict(protected=timeless)
+    assert (found.status, found.reason) == (Status.UNKNOWN, Reason.PARTIAL_DATA)
+    assert verdict(protected=timeless, on_demand=by_hand(1)).status is Status.PASS
 
 
 def test_what_is_older_than_the_table_belonged_to_another_table_of_its_name() -> None:

@@ -212,3 +212,21 @@ def test_destinations_that_cannot_be_read_are_unknown() -> None:
     found = verdict(destinations=denied)
     assert (found.status, found.missing_permission) == (Status.UNKNOWN, denied.action)
     assert verdict(destinations=denied, settings=streaming()).status is Status.FAIL
+
+
+@pytest.mark.parametrize("status", ["", "MIGRATING"])
+def test_a_destination_whose_status_says_nothing_is_unknown(status: str) -> None:
+    for account in (OWN, STRANGER):
+        found = verdict(destinations=destinations(kinesis(account), status=status))
+        assert (found.status, found.reason) == (Status.UNKNOWN, Reason.UNDECIDABLE)
+        assert found.missing_permission == "dynamodb:DescribeKinesisStreamingDestination"
+
+
+def test_a_reader_whose_state_says_nothing_leaves_it_open_who_reads() -> None:
+    target = f"arn:aws:sqs:eu-west-1:{OWN}:queue"
+    for state in ("UPDATE_FAILED", "STOP_FAILED", ""):
+        pipes = Pipes((Pipe(f"arn:aws:pipes:eu-west-1:{OWN}:pipe/p", STREAM, target, state),))
+        assert verdict(settings=streaming(), pipes=pipes).status is Status.UNKNOWN
+        assert verdict(settings=streaming(), pipes=pipes, mappings=read_by(FUNCTION)).status is Status.PASS
+    assert verdict(settings=streaming(), mappings=read_by(FUNCTION, state="")).status is Status.UNKNOWN
+    assert verdict(settings=streaming(), mappings=read_by(FUNCTION, state="DELETING")).status is Status.FAIL

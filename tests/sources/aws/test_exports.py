@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from auditor.facts import BucketInfo, BulkOperations, Export, ExportBuckets, Exports, Gap, Reason
+from auditor.inventory import dumps, loads
 from auditor.resources import Region
 from auditor.sources.aws import exports as collector
 from auditor.sources.aws.session import Access
@@ -287,3 +288,27 @@ def test_the_default_encryption_of_a_bucket(ask: Ask) -> None:
 def test_buckets_are_asked_only_where_somebody_wants_to_know(ask: Ask) -> None:
     _, asked = ask(one_export(), Exports)
     assert asked["s3:HeadBucket"] == asked["dynamodb:ListBulkOperations"] == []
+
+
+def test_a_policy_status_that_says_nothing_is_a_gap(ask: Ask) -> None:
+    inventory, _ = ask({**one_export(), "s3:GetBucketPolicyStatus": {}})
+    found = bucket(inventory).public
+    assert isinstance(found, Gap)
+    assert (found.reason, found.action) == (Reason.PARTIAL_DATA, "s3:GetBucketPolicyStatus")
+
+
+@pytest.mark.parametrize(("code", "reason"), [("SlowDown", Reason.THROTTLED), ("403", Reason.ACCESS_DENIED)])
+def test_why_s3_did_not_tell_the_owner_is_kept(code: str, reason: Reason, ask: Ask) -> None:
+    inventory, _ = ask({**one_export(), "s3:HeadBucket": code})
+    refused = bucket(inventory).refused
+    assert refused is not None
+    assert (bucket(inventory).own, refused.reason, refused.action) == (None, reason, "s3:ListBucket")
+    assert loads(dumps(inventory, "1")).facts == inventory.facts
+
+
+def test_an_export_without_a_bucket_is_unread(ask: Ask) -> None:
+    silent = {"ExportDescription": {"ExportArn": arn(1), "TableArn": ORDERS, "ExportStatus": "COMPLETED"}}
+    inventory, asked = ask({"dynamodb:ListExports": listed(1), "dynamodb:DescribeExport": silent})
+    found = inventory.facts[Exports][HERE]
+    assert (found.exports, found.unread[arn(1)].reason) == ((), Reason.PARTIAL_DATA)
+    assert asked["s3:HeadBucket"] == []
