@@ -99,13 +99,15 @@ class Resolver:
         return gap if gap is not None else derivation.function(resource, **arguments)
 
     def _absent(self, fact_type: type, resource: Resource) -> Gap:
-        if RAW[fact_type].opt_in:
+        if RAW[fact_type].opt_in and not self.config.sampling.items_per_table:
             return Gap(Reason.PARTIAL_DATA, "Item sampling is off: `sampling.items_per_table` turns it on.")
         if not self.inventory.in_scope(resource):
             where = f"{resource.noun} {resource.label}"
             return Gap(Reason.PARTIAL_DATA, f"The {where} is not part of this audit.")
         if self.inventory.interrupted:
             return Gap(Reason.PARTIAL_DATA, "The collection was interrupted before this was known.")
+        if RAW[fact_type].opt_in:
+            return Gap(Reason.PARTIAL_DATA, "The inventory was made without item sampling. Collect it again.")
         return Gap(
             Reason.PARTIAL_DATA,
             f"{fact_type.__name__} was not collected: the inventory was made for other rules. Collect it again.",

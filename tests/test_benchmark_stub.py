@@ -67,7 +67,7 @@ def test_boto3_reads_documents_and_reports_of_iam_as_aws_sends_them() -> None:
 def test_every_request_is_known_by_its_path_target_or_action() -> None:
     for operation in sorted(declared_operations()):
         model = stub.model(operation)
-        values = {name: "x" for name in (model.input_shape.required_members if model.input_shape else ())}
+        values = dict.fromkeys(model.input_shape.required_members if model.input_shape else (), "x")
         protocol = model.service_model.resolved_protocol
         request = create_serializer(protocol, include_validation=False).serialize_to_request(values, model)
         scope = f"AWS4 Credential=key/20260101/eu-west-1/{model.service_model.signing_name}/aws4_request, …"

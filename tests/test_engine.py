@@ -7,13 +7,14 @@ from typing import Annotated, Any
 import pytest
 
 from auditor import Remediation, Severity, Side, Status, Verdict, failed, not_applicable, passed, rule
-from auditor.config import Config
+from auditor.config import Config, Sampling
 from auditor.engine import Resolver, audit, judge, wanted
 from auditor.facts import (
     CollectionTime,
     DaxClusterNames,
     Environment,
     Gap,
+    ItemSample,
     KeySettings,
     Reason,
     RegionScope,
@@ -206,6 +207,24 @@ def test_a_fact_that_was_never_collected_is_partial_data_not_a_pass() -> None:
     finding = judge(made, loaded(table_protected), Config()).findings[0]
     assert (finding.status, finding.reason) == (Status.UNKNOWN, "partial_data")
     assert "Collect it again" in finding.message
+
+
+def test_items_that_nobody_read_are_called_so_by_what_kept_them_from_being_read() -> None:
+    made = with_tables(inventory(), ORDERS)
+    on = Config(sampling=Sampling(items_per_table=5))
+
+    def detail(config: Config, table: Table = ORDERS) -> str:
+        held = Resolver(made, config).get(ItemSample, table)
+        assert (held.reason, held.action) == (Reason.PARTIAL_DATA, None)
+        return str(held.detail)
+
+    assert "sampling is off" in detail(Config())
+    # It is on now, so it was off when the inventory, such as a snapshot, was made.
+    assert "without item sampling" in detail(on)
+    assert "not part of this audit" in detail(on, Table(THERE, "orders"))
+    made.interrupted = True
+    assert "interrupted" in detail(on)
+    assert "sampling is off" in detail(Config())
 
 
 def test_a_rule_that_raises_spoils_its_own_verdict_only() -> None:

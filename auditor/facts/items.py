@@ -48,7 +48,7 @@ class ItemSample:
         hits: What the value detectors found, in order of attribute and detector.
         consumed: ``ConsumedCapacity.CapacityUnits``, in read units.
         exhausted: Every item of the table was read.
-        stopped: Why fewer items were read than asked for: ``max_rcu``, or None.
+        stopped: Why fewer items were read than asked for: ``max_rcu`` or ``throttling``, or None.
         skipped: Why none were read, such as ``provisioned capacity below 5 read units``, or None.
     """
 

@@ -196,7 +196,7 @@ def _unclassified(sample: ItemSample | Gap, evidence: dict[str, Any]) -> Verdict
 
 
 def _is_frequent(hit: Hit, min_ratio: float) -> bool:
-    return hit.count >= min_ratio * hit.of and hit.count * 2 >= hit.shaped
+    return hit.count / max(1, hit.of) >= min_ratio and hit.count * 2 >= hit.shaped
 
 
 def _found(hits: list[Hit]) -> str:

@@ -164,7 +164,7 @@ def _buckets_of(arn: str, description: Mapping[str, Any], region: Region) -> Ite
 
 
 def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: list[Missing]) -> BucketInfo:
-    """Ask S3 about a bucket; of a foreign one only for its region, which S3 tells even those whom it refuses."""
+    """Ask S3 about a bucket. That a foreign one refuses is no failed call, and its region S3 tells all the same."""
     own = region.account.id
     foreign = owner is not None and owner != own
     expected: dict[str, Any] = {} if foreign else {"ExpectedBucketOwner": own}
@@ -183,9 +183,7 @@ def _bucket(aws: Aws, region: Region, name: str, owner: str | None, failures: li
         headers = answer.get("ResponseMetadata", {}).get("HTTPHeaders", {})
         where = answer.get("BucketRegion") or headers.get("x-amz-bucket-region")
         mine = mine if foreign else True
-    if foreign:
-        elsewhere = Gap(Reason.PARTIAL_DATA, f"The bucket belongs to account {owner}, which answers for it.")
-        return BucketInfo(exists=True, own=False, region=where, public=elsewhere, encryption=elsewhere, refused=refused)
+    failures = [] if foreign else failures
     encryption, key_id = _encryption(aws, name, failures)
     return BucketInfo(
         exists=True,

@@ -123,11 +123,20 @@ class _Sampler:
     def run(self) -> ItemSample:
         """Read, and return what is to be kept.
 
+        A table that throttles once something of it is paid for is left alone: read again from its beginning, as what
+        is throttled is, it would cost more than the cap.
+
         Raises:
             Missing: a page could not be had; what the pages before it showed is dropped.
             Vanished: the table is gone.
         """
-        exhausted = self._read_table()
+        cause, exhausted = "max_rcu", False
+        try:
+            exhausted = self._read_table()
+        except Missing as missing:
+            if missing.gap.reason is not Reason.THROTTLED or not self.consumed:
+                raise
+            cause = "throttling"
         short = not exhausted and self.seen < self.aws.sampling.items_per_table
         return ItemSample(
             items=self.seen,
@@ -136,7 +145,7 @@ class _Sampler:
             hits=self.tally.hits(_key_attributes(self.settings)),
             consumed=self.consumed,
             exhausted=exhausted,
-            stopped="max_rcu" if short else None,
+            stopped=cause if short else None,
         )
 
     def _read_table(self) -> bool:

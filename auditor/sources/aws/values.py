@@ -77,18 +77,24 @@ CARD_RANGES: tuple[tuple[int, int, frozenset[int]], ...] = (
 
 #: How the digits of a card are grouped, where they are.
 CARD_GROUPS = ((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3))
+#: Of how many groups a card's number may be.
+CARD_SIZES = sorted({1, *map(len, CARD_GROUPS)})
 
 #: Social security numbers that were printed in advertisements and have been withdrawn.
 WITHDRAWN_SSNS = frozenset({"078-05-1120", "219-09-9999"})
 
-_EMAIL = re.compile(r"[A-Za-z0-9._%+'-]{1,64}@((?:[A-Za-z0-9-]{1,63}\.){1,8}([A-Za-z]{2,24}))(?![A-Za-z0-9-])")
-_CARD = re.compile(r"(?<![\w.-])\d(?:[ -]?\d){12,18}(?![\w-]|\.\d)", re.ASCII)
+# Local parts and domains may be in any script (RFC 6531), top-level ones in one script or encoded (xn--…).
+_EMAIL = re.compile(
+    r"[\w.%+'-]{1,64}@((?:[\w-]{1,63}\.){1,8}(xn--[A-Za-z0-9-]{2,59}|[A-Za-z]{2,24}|[^\W\d_A-Za-z]{2,24}))"
+    r"(?![A-Za-z0-9-])"
+)
+_DIGITS = re.compile(r"(?<![\w.-])\d+(?:[ -]\d+)*(?![\w-]|\.\d)", re.ASCII)
 _SSN = re.compile(r"(?<![\w-])(\d{3})([- ])(\d{2})\2(\d{4})(?![\w-])", re.ASCII)
 _IBAN = re.compile(r"(?<![A-Za-z0-9])[A-Z]{2}\d{2}(?=[ A-Z0-9])", re.ASCII)
 _AWS_KEY = re.compile(r"(?<![A-Za-z0-9])(?:AKIA|ASIA)[A-Z2-7]{16}(?![A-Za-z0-9])")
 _PRIVATE_KEY = re.compile(r"-----BEGIN (?:[A-Z]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----")
 _JWT = re.compile(
-    r"(?<![A-Za-z0-9_.-])(e[wy][A-Za-z0-9_-]{8,4096})\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*(?![A-Za-z0-9_.-])"
+    r"(?<![A-Za-z0-9_.-])(e[wy][A-Za-z0-9_-]{8,4096})\.[A-Za-z0-9_-]{2,}\.[A-Za-z0-9_-]*(?!\.?[A-Za-z0-9_-])"
 )
 
 
@@ -98,8 +104,8 @@ def find(text: str) -> Iterator[tuple[str, bool]]:
         for found in _EMAIL.finditer(text):
             if _is_real_domain(found[1].lower(), found[2].lower()):
                 yield "email", True
-    for found in _CARD.finditer(text):
-        yield from _card(found[0])
+    for found in _DIGITS.finditer(text):
+        yield from _cards(found[0])
     for found in _SSN.finditer(text):
         if _is_ssn(found[1], found[3], found[4]):
             yield "us-ssn", True
@@ -120,17 +126,31 @@ def _is_real_domain(domain: str, top: str) -> bool:
     return not examples and top not in NO_DOMAINS
 
 
-def _card(text: str) -> Iterator[tuple[str, bool]]:
-    groups = re.split("[ -]", text)
-    if len(groups) > 1 and (tuple(map(len, groups)) not in CARD_GROUPS or (" " in text and "-" in text)):
-        return
-    digits = "".join(groups)
+def _cards(run: str) -> Iterator[tuple[str, bool]]:
+    """Yield the cards in a run of groups of digits, in which a date or a security code may stand beside them."""
+    parts = re.split("([ -])", run)
+    groups, gaps = parts[::2], ["", *parts[1::2], ""]  # what stands before a group, and after the last one
+    place = 0
+    while place < len(groups):
+        taken, valid = 0, False
+        for size in CARD_SIZES:
+            end = place + size
+            shape = tuple(map(len, groups[place:end]))
+            # What a hyphen joins is one thing: such as an order number that begins like a card's.
+            apart = end <= len(groups) and "-" not in (gaps[place], gaps[end]) and len({*gaps[place + 1 : end]}) <= 1
+            if apart and (size == 1 or shape in CARD_GROUPS) and _is_card_shaped("".join(groups[place:end])):
+                taken, valid = size, valid or _luhn("".join(groups[place:end]))
+        if taken:
+            yield "payment-card", valid
+        place += taken or 1
+
+
+def _is_card_shaped(digits: str) -> bool:
     known = any(
-        low <= int(digits[: len(str(low))]) <= high and len(digits) in sizes for low, high, sizes in CARD_RANGES
+        len(digits) in sizes and low <= int(digits[: len(str(low))]) <= high for low, high, sizes in CARD_RANGES
     )
     # Trade item numbers have 14 digits and a check digit of their own (GS1 General Specifications).
-    if known and len(set(digits)) > 1 and not (len(digits) == 14 and _sum(digits, 1, 3) % 10 == 0):
-        yield "payment-card", _luhn(digits)
+    return known and len(set(digits)) > 1 and not (len(digits) == 14 and _sum(digits, 1, 3) % 10 == 0)
 
 
 def _sum(digits: str, odd: int, even: int) -> int:
@@ -208,8 +228,11 @@ class Tally:
         self._shaped: Counter[tuple[str, str]] = Counter()
 
     def add(self, item: Mapping[str, Mapping[str, Any]]) -> None:
-        """Look at an item in the shape of DynamoDB's API (``{"name": {"S": "…"}}``)."""
-        looked, valid, shaped = set[str](), set[tuple[str, str]](), set[tuple[str, str]]()
+        """Look at an item in the shape of DynamoDB's API (``{"name": {"S": "…"}}``).
+
+        Of several values with a shape in one attribute half must have the checksum: in a list of ids some do.
+        """
+        looked, valid, shaped = set[str](), Counter[tuple[str, str]](), Counter[tuple[str, str]]()
         for name, value in item.items():
             if name.startswith(RESERVED) or not READABLE.intersection(value):
                 continue
@@ -218,12 +241,11 @@ class Tally:
             looked.add(label)
             for text in (*([name] if hidden else ()), *texts(value)):
                 for detector, sure in find(text):
-                    shaped.add((label, detector))
-                    if sure:
-                        valid.add((label, detector))
+                    shaped[label, detector] += 1
+                    valid[label, detector] += sure
         self._looked.update(looked)
-        self._valid.update(valid)
-        self._shaped.update(shaped)
+        self._valid.update(one for one, count in valid.items() if count and 2 * count >= shaped[one])
+        self._shaped.update(shaped.keys())
 
     def hits(self, keys: frozenset[str] = frozenset()) -> tuple[Hit, ...]:
         """Return what was found, in order of attribute and detector; ``keys`` are the attributes of keys."""

@@ -102,6 +102,12 @@ def test_the_thresholds_are_settings() -> None:
     assert judge(sample(email(3)), min_ratio=0.2).status is Status.PASS
 
 
+@pytest.mark.parametrize(("count", "of", "ratio"), [(7, 25, 0.28), (7, 100, 0.07), (14, 25, 0.56), (3, 30, 0.1)])
+def test_exactly_the_least_ratio_is_enough(count: int, of: int, ratio: float) -> None:
+    assert judge(sample(email(count, of), items=of), min_ratio=ratio).status is Status.FAIL
+    assert judge(sample(email(count - 1, of), items=of), min_ratio=ratio).status is Status.PASS
+
+
 @pytest.mark.parametrize("sensitivity", [INTERNAL, UNTAGGED])
 def test_hits_too_few_for_want_of_items_are_unknown(sensitivity: Sensitivity) -> None:
     verdict = judge(sample(email(2, 2), items=2), sensitivity)

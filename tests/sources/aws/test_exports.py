@@ -208,13 +208,21 @@ def test_an_own_bucket_is_asked_with_the_own_account_as_its_owner(ask: Ask) -> N
     assert inventory.errors == []
 
 
-def test_a_strangers_bucket_is_asked_for_its_region_only(ask: Ask) -> None:
-    inventory, asked = ask(one_export(S3BucketOwner=STRANGER))
+def test_a_strangers_bucket_may_answer(ask: Ask) -> None:
+    public = {"s3:GetBucketPolicyStatus": {"PolicyStatus": {"IsPublic": True}}}
+    inventory, asked = ask({**one_export(S3BucketOwner=STRANGER), **public})
     found = bucket(inventory)
-    assert (found.own, found.region) == (False, "eu-central-1")
+    assert (found.own, found.region, found.public, found.encryption) == (False, "eu-central-1", True, "AES256")
+    assert "x-amz-expected-bucket-owner" not in str(asked["s3:HeadBucket"])
+
+
+def test_a_strangers_bucket_that_refuses_is_no_failed_call(ask: Ask) -> None:
+    denied = dict.fromkeys(("s3:GetBucketPolicyStatus", "s3:GetBucketEncryption"), "AccessDenied")
+    inventory, _ = ask({**one_export(S3BucketOwner=STRANGER), **denied})
+    found = bucket(inventory)
     assert isinstance(found.public, Gap)
     assert isinstance(found.encryption, Gap)
-    assert asked["s3:GetBucketPolicyStatus"] == asked["s3:GetBucketEncryption"] == []
+    assert (found.region, inventory.errors) == ("eu-central-1", [])
 
 
 def test_a_refusal_still_tells_the_region(access: Access, ask: Ask) -> None:

@@ -355,6 +355,28 @@ def test_a_second_page_that_is_refused_leaves_no_half_sample(take: Sample, acces
     assert gap(take(Sampling(items_per_table=2))).action == SCAN
 
 
+def test_a_table_that_throttles_is_not_read_again_once_it_was_paid_for(access: Access) -> None:
+    described(access)
+    spent: list[float] = []
+
+    def read(request: dict[str, Any]) -> dict[str, Any]:
+        spent.append(20)
+        return page({"aws_dbe_foot": {"B": b"x"}}, units=20, last="x")
+
+    throttled = "ProvisionedThroughputExceededException"
+    asked = answer(access, SCAN, throttled, *[read, throttled] * 4)
+    wanted = raw_closure([Signature((Table,), (Need("sample", ItemSample, optional=True),))])
+    sampling = Sampling(items_per_table=5, max_rcu=50)
+    inventory = collect(
+        [access], Caller(ACCOUNT.id, "arn"), ["eu-west-1"], wanted, waits=(0.0, 0.0, 0.0), sampling=sampling
+    )
+    found = sample(inventory)
+    # What was refused before anything was read is asked again; then it is left alone, and what was read is kept.
+    assert (len(asked), sum(spent)) == (3, 20)
+    assert (found.items, found.kinds, found.consumed) == (1, {"malformed": 1}, 20)
+    assert (found.stopped, found.exhausted) == ("throttling", False)
+
+
 def refuse(access: Access, message: str, code: str = "AccessDeniedException") -> None:
     def handler(**_: Any) -> tuple[Any, dict[str, Any]]:
         error = {"Error": {"Code": code, "Message": message}, "ResponseMetadata": {}}
@@ -388,8 +410,9 @@ def test_a_table_that_is_deleted_in_between_is_dropped(take: Sample, access: Acc
     fill({})
     create_table("carts")
 
-    def delete(**_: Any) -> None:
-        dynamodb_backends[ACCOUNT.id]["eu-west-1"].tables.pop("orders", None)
+    def delete(request: Any, **_: Any) -> None:
+        if b'"orders"' in request.body:  # the other table may be read first
+            dynamodb_backends[ACCOUNT.id]["eu-west-1"].tables.pop("orders", None)
 
     access.client("dynamodb", "eu-west-1").meta.events.register_first("before-send.dynamodb.Scan", delete)
     found = take()

@@ -29,6 +29,26 @@ def test_an_email_address_is_found(text: str) -> None:
 @pytest.mark.parametrize(
     "text",
     [
+        "ann@münchen.de",
+        "jörg@shop.eu",
+        "почта@пример.рф",
+        "ann@shop.xn--p1ai",
+        "ann@xn--mnchen-3ya.de",
+        "連絡先ann@shop.euです",
+    ],
+)
+def test_an_email_address_of_any_script_is_found(text: str) -> None:
+    assert sure(text) == ["email"]
+
+
+@pytest.mark.parametrize("text", ["連絡先はann@example.comです", "почта@пример.test", "ann@shop.xn--", "ann@お店"])
+def test_another_script_makes_no_address_of_what_is_none(text: str) -> None:
+    assert sure(text) == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
         "ann@example.com",
         "ann@mail.example.org",
         "ANN@EXAMPLE.NET",
@@ -67,6 +87,16 @@ def test_a_domain_that_only_ends_like_an_example_counts() -> None:
         "30569309025904",
         "6200000000000005",
         "paid with 4111111111111111.",
+        "4111 1111 1111 1111 12/27",
+        "4111111111111111 12/27",
+        "4111 1111 1111 1111 123",
+        "4111-1111-1111-1111 123",
+        "3782 822463 10005 1227",
+        "4111111111111111 123",
+        "1 4111111111111111",
+        "2 4111 1111 1111 1111",
+        "2026-05-04 4111111111111111",
+        "4111 1111 1111 1111 030",  # whose 19 digits have no right checksum of their own
     ],
 )
 def test_a_card_of_every_network_is_found(text: str) -> None:
@@ -85,6 +115,12 @@ def test_a_card_of_every_network_is_found(text: str) -> None:
         "4111.1111.1111.1111",
         "4111 1111-1111 1111",
         "41 1111 1111 1111 11",
+        "4111 111111 111111",
+        "4111111111111111-0001",
+        "0001-4111111111111111",
+        "4111-1111-1111-1111-0001",
+        "4111-1111 1111-1111",
+        "411111111111 1111",
         "x4111111111111111",
         "4111111111111111a",
         "0.4111111111111111",
@@ -96,6 +132,13 @@ def test_a_card_of_every_network_is_found(text: str) -> None:
 )
 def test_other_numbers_are_no_cards(text: str) -> None:
     assert sure(text) == []
+
+
+def test_every_card_of_a_list_is_told_once() -> None:
+    assert list(find("4111111111111111 4242 4242 4242 4242 4111111111111112")) == [
+        *[("payment-card", True)] * 2,
+        ("payment-card", False),
+    ]
 
 
 def test_what_has_a_cards_shape_and_not_its_checksum_is_told_apart() -> None:
@@ -178,6 +221,7 @@ def test_a_public_key_or_a_certificate_is_no_private_key() -> None:
 def test_a_token_with_a_json_header_is_found() -> None:
     token = f"{part({'alg': 'HS256', 'typ': 'JWT'})}.{part({'sub': 'ann'})}.c2lnbmF0dXJl"
     assert sure(f"Bearer {token}") == ["jwt"]
+    assert sure(f"The token is {token}.") == ["jwt"]
     assert sure(f"{part({'alg': 'none'})}.{part({'sub': 'ann'})}.") == ["jwt"]
 
 
@@ -208,7 +252,8 @@ def test_any_text_is_read_without_failing(text: str) -> None:
 @pytest.mark.parametrize(
     "hostile",
     ["a" * 400_000, "a@" * 200_000, "a." * 200_000, "4 " * 200_000, "DE89" * 100_000, "AB12 " * 80_000, "eyJ" * 130_000,
-     "-----BEGIN " * 30_000, "a@a." * 100_000, "4-" * 200_000],
+     "-----BEGIN " * 30_000, "a@a." * 100_000, "4-" * 200_000, "4111 " * 80_000, "4" * 400_000, "4 " * 200_000 + "x",
+     "é@" * 100_000, "a@" + "é." * 100_000, "a@xn--" * 60_000, "ж" * 200_000 + "@"],
     ids=lambda text: text[:12],
 )  # fmt: skip
 def test_the_longest_item_of_the_worst_kind_takes_no_time(hostile: str, benchmark_seconds: Callable[[], float]) -> None:
@@ -257,6 +302,15 @@ def test_items_are_counted_once_and_only_those_that_were_looked_at() -> None:
     ) == (
         Hit("other", "payment-card", 1, 1, 1),
         Hit("pay", "payment-card", 1, 3, 2),
+    )
+
+
+def test_a_list_of_long_ids_of_which_a_few_pass_the_checksum_by_chance_has_the_shape_only() -> None:
+    ids = {"L": [{"N": str(4_000_000_000_000_017 + number)} for number in range(0, 200, 10)]}
+    assert sum(valid for one in ids["L"] for _, valid in find(one["N"])) == 2
+    listed = {"S": " ".join(one["N"] for one in ids["L"])}
+    assert tally({"ids": ids}, {"ids": listed}, {"ids": {"S": "4111111111111111 4111111111111112"}}) == (
+        Hit("ids", "payment-card", 1, 3, 3),
     )
 
 
