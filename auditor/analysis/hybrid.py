@@ -81,6 +81,7 @@ class _Ways:
         """Yield the ways that lead to a VPC and work."""
         yield from self._through_vpn_gateway(vpc)
         yield from self._through_transit_gateway(vpc)
+        self._through_core_network()
 
     def _connections(self, region: Region) -> list[VpnConnection]:
         held = self.vpns.get(region)
@@ -155,6 +156,23 @@ class _Ways:
             elif one.resource_type == "vpn" and one.resource_id not in known:
                 self.undecided.add(f"the VPN connection {one.resource_id} of {gateway} is another account's")
 
+    def _through_core_network(self) -> None:
+        """Note the ways that end, or may end, in Cloud WAN: which VPCs it leads to is not seen."""
+        for held in self.vpns.values():
+            for one in held.connections if isinstance(held, VpnConnections) else ():
+                if one.core_network and (is_up(one) or is_unclear(one)):
+                    self.undecided.add(f"the core network behind the VPN connection {one.id} is not followed")
+        seen = {
+            one.resource_id
+            for held in self.attachments.values()
+            if isinstance(held, TransitAttachments)
+            for one in held.attachments
+            if one.resource_type == "direct-connect-gateway"
+        }
+        for way in self.interfaces:
+            if way.type == "transit" and way.gateway not in seen and (is_up(way) or is_unclear(way)):
+                self.undecided.add(f"what the transit virtual interface {way.id} leads to is not known")
+
     def _attached(self, gateway: str, places: list[Region]) -> list[TransitAttachment]:
         answers = [self.attachments.get(place) for place in places]
         return [
@@ -227,13 +245,15 @@ def _refused(
         return (), None
     opened = [openings(one.security_groups, (PORT,), groups, lists) for one in endpoints]
     networks = [network for one in opened for entry in one.admissions for network in entry.networks]
-    refused = []
     unclear = next((one.gap for one in opened if one.gap is not None), None)
+    refused, odd = [], []
     for block in declared:
         wanted = parse(block)
         if wanted is None:
-            text = f"`on_prem_access.cidrs` names {block!r}, which is no block of addresses."
-            unclear = Gap(Reason.UNDECIDABLE, text)
-        if wanted is None or not covers(networks, wanted):
+            odd.append(block)
+        elif not covers(networks, wanted):
             refused.append(block)
+    if odd and not (refused and unclear is None):  # what is proven of the others counts more
+        text = f"`on_prem_access.cidrs` names {odd[0]!r}, which is no block of addresses."
+        return (*refused, *odd), unclear or Gap(Reason.UNDECIDABLE, text)
     return tuple(refused), unclear

@@ -77,8 +77,9 @@ def export_destination(
     account as the expected owner tells: a refusal may mean a foreign owner or a missing permission, so the answer is
     unknown. The region is told even with a refusal. Whether a bucket of another account is public S3 mostly tells that
     account only: unknown. Access control lists and the account's own public access block are not looked at: a list on
-    the bucket opens the names of its objects, not what DynamoDB writes into them. Exports that failed wrote nothing, and a
-    bucket that is gone holds nothing: not applicable. A bulk operation that failed may have read and written before.
+    the bucket opens the names of its objects, not what DynamoDB writes into them. Exports that failed wrote nothing,
+    and a bucket that is gone holds nothing: not applicable. A bulk operation that failed may have read and written
+    before.
 
     AWS lists exports and bulk operations for 90 days; earlier ones are not seen. A hundred of each are looked at in a
     region, the latest of every table first: where there are more, the region is unknown. Regions without tables are

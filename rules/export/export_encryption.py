@@ -82,8 +82,8 @@ def export_encryption(
     nothing is unencrypted. Needed is KMS for tables that use a customer managed key themselves, and for sensitive ones
     (high); `require_kms_for` changes that. An export of a table that is no more is judged by its own encryption: what
     the table needed cannot be asked any more. Failed exports wrote nothing. The default encryption of another account's
-    bucket is mostly not told, and exports older than 90 days are not seen. A hundred exports are looked at in a region, the
-    latest of every table first: where there are more, the region is unknown.
+    bucket is mostly not told, and exports older than 90 days are not seen. A hundred exports are looked at in a region,
+    the latest of every table first: where there are more, the region is unknown.
     """
     latest: dict[str, dict[str, Export]] = {}
     infos: dict[str, BucketInfo] = {}

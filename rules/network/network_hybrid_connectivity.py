@@ -174,7 +174,7 @@ def network_hybrid_connectivity(
 
 @dataclass
 class _Held:
-    """What a region has: ``gaps`` say what it may have besides."""
+    """What a region has: ``gaps`` say what it may have besides, those of ``unread_ways`` which ways in."""
 
     region: Region
     connections: tuple[VpnConnection, ...] = ()
@@ -183,6 +183,7 @@ class _Held:
     endpoints: tuple[Endpoint, ...] = ()
     gateway_endpoints: tuple[str, ...] = ()
     gaps: list[Gap] = field(default_factory=list)
+    unread_ways: list[Gap] = field(default_factory=list)
 
     @property
     def anything(self) -> bool:
@@ -209,8 +210,9 @@ def _read(
 ) -> _Held:
     """Bring together what a region has; customer gateways alone are a hint, of interest where nothing is declared."""
     made = _Held(region)
-    answers = [vpns.get(region), interfaces.get(region), endpoints.get(region)]
-    for answer in answers if declared else [*answers, customers.get(region)]:
+    ways = [vpns.get(region), interfaces.get(region)]
+    others = [endpoints.get(region)] if declared else [endpoints.get(region), customers.get(region)]
+    for answer, is_way in [*((one, True) for one in ways), *((one, False) for one in others)]:
         if isinstance(answer, VpnConnections):
             made.connections = answer.connections
         elif isinstance(answer, VirtualInterfaces):
@@ -223,7 +225,10 @@ def _read(
                 one.id for one in answer.endpoints if one.type.lower() == "gateway" and one.resource is not None
             )
         else:
-            made.gaps.append(answer or Gap(Reason.PARTIAL_DATA, f"The network of {region.name} was not collected."))
+            gap = answer or Gap(Reason.PARTIAL_DATA, f"The network of {region.name} was not collected.")
+            made.gaps.append(gap)
+            if is_way:
+                made.unread_ways.append(gap)
     return made
 
 
@@ -236,7 +241,8 @@ def _judge(
 ) -> Verdict:
     """Judge a region that has something."""
     evidence = _evidence(held, lines)
-    found = [*_health(held, ignore_vpn), *held.gaps]
+    # Endpoints that could not be read are the path's matter, and customer gateways only a hint.
+    found = [*_health(held, ignore_vpn), *held.unread_ways]
     message = PRIVATE
     if config.on_prem_access.declared:
         if isinstance(path, HybridPath):
@@ -250,7 +256,7 @@ def _judge(
                 evidence["publicVirtualInterfaces"] = list(path.public)
             if path.public and not path.reached:
                 message = PUBLIC
-            found += _path(held, path, config.on_prem_access.cidrs)
+            found += _path(held, path, config.on_prem_access.cidrs, ignore_vpn)
         else:
             found.append(path or Gap(Reason.PARTIAL_DATA, "The region's network was not collected."))
     problems = [one for one in found if not isinstance(one, Gap)]
@@ -367,7 +373,7 @@ def _strength(one: VpnConnection, tunnel: VpnTunnel) -> Iterator[Finding]:
         )
 
 
-def _path(held: _Held, path: HybridPath, cidrs: tuple[str, ...]) -> Iterator[Finding]:
+def _path(held: _Held, path: HybridPath, cidrs: tuple[str, ...], ignore_vpn: tuple[str, ...]) -> Iterator[Finding]:
     """Yield what is wrong with the way from premises to DynamoDB."""
     doubt = next(iter(path.gaps), None)
     if doubt is None and path.undecided:
@@ -376,7 +382,8 @@ def _path(held: _Held, path: HybridPath, cidrs: tuple[str, ...]) -> Iterator[Fin
     if path.reached:
         yield from _admission(path, cidrs, doubt)
         ways = {way for ways in path.reached.values() for way in ways}
-        if len(path.connections) == 1 and not any(way.startswith("vpn-") for way in ways):
+        backup = any(one.id in ignore_vpn and one.state == "available" for one in held.connections)
+        if len(path.connections) == 1 and not backup and not any(way.startswith("vpn-") for way in ways):
             text = f"The Direct Connect line {path.connections[0]} is the only way: nothing takes over from it."
             yield doubt or (Severity.MEDIUM, text)
     elif path.public:

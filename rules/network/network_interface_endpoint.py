@@ -4,15 +4,33 @@ from typing import Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.analysis.security_groups import openings
-from auditor.facts import Endpoint, Gap, PrefixLists, PrivateZones, SecurityGroups, VpcEndpoints
+from auditor.facts import Endpoint, Gap, PrefixLists, PrivateZones, Reason, SecurityGroups, VpcEndpoints
 from auditor.resources import VpcEndpoint
 
 #: Domain names that AWS's endpoints have, by partition (botocore's endpoint data).
 SUFFIXES = {
     "aws-cn": ("amazonaws.com.cn", "api.amazonwebservices.com.cn"),
     "aws-eusc": ("amazonaws.eu", "api.amazonwebservices.eu"),
+    "aws-iso": ("c2s.ic.gov", "api.aws.ic.gov"),
+    "aws-iso-b": ("sc2s.sgov.gov", "api.aws.scloud"),
+    "aws-iso-e": ("cloud.adc-e.uk", "api.cloud-aws.adc-e.uk"),
+    "aws-iso-f": ("csp.hci.ic.gov", "api.aws.hci.ic.gov"),
 }
 COMMON = ("amazonaws.com", "api.aws")
+
+#: What stands before region and domain in the names of DynamoDB and its Streams (their endpoint rule sets in botocore).
+HOSTS = (
+    "dynamodb",
+    "dynamodb-fips",
+    "search-dynamodb",
+    "search-dynamodb-fips",
+    "streams.dynamodb",
+    "streams.dynamodb-fips",
+    "streams-dynamodb",
+    "streams-dynamodb-fips",
+)
+#: The same of names that begin with an account's number.
+ACCOUNT_HOSTS = ("ddb", "search-ddb", "streams-ddb", "streams-ddb-fips")
 
 
 @rule(
@@ -168,8 +186,14 @@ def _overrides(
     if endpoint.vpc_id in zones.unread:
         yield Severity.MEDIUM, zones.unread[endpoint.vpc_id]
         return
-    held = zones.zones.get(endpoint.vpc_id, ())
-    found = [(name, zone) for name, zone in held if _is_dynamodbs(name, resource)]
+    held = zones.zones.get(endpoint.vpc_id)
+    if held is None:
+        text = "The private hosted zones of the endpoint's VPC were not returned."
+        yield Severity.MEDIUM, Gap(Reason.PARTIAL_DATA, text, "route53:ListHostedZonesByVPC")
+        return
+    # An endpoint may be for the service of another region: then clients look up the names of that one.
+    regions = {resource.region.name, endpoint.service_region or resource.region.name}
+    found = [(name, zone) for name, zone in held if any(_is_dynamodbs(name, resource, one) for one in regions)]
     evidence["HostedZones"] = [{"Name": name, "HostedZoneId": zone} for name, zone in found]
     if found:
         name, zone = found[0]
@@ -180,16 +204,15 @@ def _overrides(
         )
 
 
-def _is_dynamodbs(zone: str, resource: VpcEndpoint) -> bool:
+def _is_dynamodbs(zone: str, resource: VpcEndpoint, region: str) -> bool:
     """Tell whether a hosted zone answers for a name that clients of DynamoDB look up: it is that or a parent."""
-    region, account = resource.region.name, resource.account.id
-    suffix, dual = SUFFIXES.get(resource.account.partition, COMMON)
-    hosts = [
-        f"dynamodb.{region}.{suffix}",
-        f"dynamodb-fips.{region}.{suffix}",
-        f"streams.dynamodb.{region}.{suffix}",
-        f"{account}.ddb.{region}.{suffix}",
-        f"dynamodb.{region}.{dual}",
-    ]
-    accounts = re.fullmatch(rf"\d{{12}}\.ddb\.{re.escape(region)}\.{re.escape(suffix)}", zone)
-    return accounts is not None or any(host == zone or host.endswith(f".{zone}") for host in hosts)
+    for suffix in SUFFIXES.get(resource.account.partition, COMMON):
+        domain = f"{region}.{suffix}"
+        hosts = [f"{host}.{domain}" for host in HOSTS]
+        hosts += [f"{resource.account.id}.{host}.{domain}" for host in ACCOUNT_HOSTS]
+        if any(host == zone or host.endswith(f".{zone}") for host in hosts):
+            return True
+        # Names of the tables of another account.
+        if re.fullmatch(rf"\d{{12}}\.({'|'.join(ACCOUNT_HOSTS)})\.{re.escape(domain)}", zone):
+            return True
+    return False

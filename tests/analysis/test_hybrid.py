@@ -161,7 +161,29 @@ def test_a_transit_interface_leads_through_a_transit_gateway() -> None:
     uplink = TransitAttachment("tgw-1", "direct-connect-gateway", "dxgw-1", "available", ACCOUNT.id)
     assert path(interfaces=lines(transit), attachments=attached(SPOKE, uplink)).reached == {"vpce-1": ("dxvif-1",)}
     other = path(interfaces=lines(replace(transit, gateway="dxgw-2")), attachments=attached(SPOKE, uplink))
-    assert (other.reached, len(other.undecided)) == ({}, 1)
+    assert other.reached == {}
+    assert any("dxgw-1" in one for one in other.undecided)
+
+
+def test_what_may_lead_through_cloud_wan_is_undecided_where_there_is_an_endpoint() -> None:
+    wide = replace(OFFICE, vpn_gateway=None, core_network="arn:aws:networkmanager::111122223333:core-network/core-1")
+    found = path(vpns={REGION: VpnConnections(()), FRANKFURT: VpnConnections((wide,))})
+    assert (found.reached, len(found.undecided)) == ({}, 1)
+    assert "vpn-1" in found.undecided[0]
+    transit = replace(PRIVATE, type="transit")
+    loose = path(interfaces=lines(transit))
+    assert (loose.reached, len(loose.undecided)) == ({}, 1)
+    assert "dxvif-1" in loose.undecided[0]
+    # One that is down leads nowhere, one at a transit gateway of another VPC does not lead here, and without an
+    # endpoint there is nothing to lead to.
+    elsewhere = TransitAttachment("tgw-9", "direct-connect-gateway", "dxgw-1", "available", ACCOUNT.id)
+    for given in (
+        {"vpns": vpns(replace(wide, tunnels=(UP[1],)))},
+        {"interfaces": lines(replace(transit, bgp=("down",)))},
+        {"interfaces": lines(transit), "attachments": attached(elsewhere)},
+        {"vpns": vpns(wide), "endpoints": VpcEndpoints(())},
+    ):
+        assert path(**given).undecided == ()
 
 
 def test_without_an_interface_of_the_direct_connect_gateway_it_may_be_another_accounts() -> None:
@@ -215,6 +237,11 @@ def test_the_declared_addresses_are_held_against_the_security_groups_of_reached_
     assert odd.refused == ("the office",)
     assert odd.unclear is not None
     assert odd.unclear.reason is Reason.UNDECIDABLE
+    # A block that cannot be read takes nothing away from what is proven of another.
+    mixed = path(**way, cidrs=("the office", *cidrs), ingress=("172.16.0.0/20",))
+    assert (mixed.refused, mixed.unclear) == (("172.16.32.0/20",), None)
+    both = path(**way, cidrs=("the office", *cidrs), groups=DENIED)
+    assert (both.refused, both.unclear) == ((*cidrs, "the office"), DENIED)
 
 
 def test_public_interfaces_of_the_account_in_any_region_are_named() -> None:

@@ -128,11 +128,15 @@ def _advanced(answer: Mapping[str, Any]) -> tuple[tuple[FieldSelector, ...], ...
 
 
 def _classic(entry: Mapping[str, Any]) -> ClassicSelector:
+    # A selector may name a type several times, each time with further values.
+    resources: dict[str, tuple[str, ...]] = {}
+    for one in entry.get("DataResources") or []:
+        resources[one["Type"]] = (*resources.get(one["Type"], ()), *(one.get("Values") or []))
     return ClassicSelector(
         read_write=entry.get("ReadWriteType", "All"),
         management=entry.get("IncludeManagementEvents", True),
         excluded_sources=tuple(entry.get("ExcludeManagementEventSources") or []),
-        data_resources={one["Type"]: tuple(one.get("Values", [])) for one in entry.get("DataResources") or []},
+        data_resources=resources,
     )
 
 

@@ -26,8 +26,7 @@ def dax_clusters(aws: Aws, region: Region) -> Yield:
                 clusters.append(cluster)
                 yield cluster, read_cluster(description)
     except Missing as missing:
-        offered = aws.access.session.get_available_regions("dax", partition_name=region.account.partition)
-        if missing.code != "EndpointConnectionError" or region.name in offered:
+        if not aws.lacks("dax", missing):
             raise
     yield region, DaxClusterNames(tuple(sorted(clusters)))
 

@@ -26,18 +26,6 @@ WATCHED = (Table.cfn_type, Stream.cfn_type, Key.cfn_type, Role.cfn_type)
 HUB_OFF = ("InvalidAccessException", "ResourceNotFoundException")
 
 
-def _is_absent(aws: Aws, region: Region, service: str, missing: Missing) -> bool:
-    """Tell whether AWS has no such service in a region: no endpoint answers, and botocore's data lists none.
-
-    That data is older than AWS, so it is no proof alone. What a region in use is asked has already reached DynamoDB
-    there: an endpoint that cannot be reached is no trouble of the network as a whole.
-    """
-    if missing.code != "EndpointConnectionError":
-        return False
-    partition = region.account.partition
-    return region.name not in aws.access.session.get_available_regions(service, partition_name=partition)
-
-
 @collects(Detectors, about=Region)
 def detectors(aws: Aws, region: Region) -> Yield:
     """Yield the region's GuardDuty detectors."""
@@ -48,7 +36,7 @@ def detectors(aws: Aws, region: Region) -> Yield:
             for one in page.get("DetectorIds", [])
         ]
     except Missing as missing:
-        if not _is_absent(aws, region, "guardduty", missing):
+        if not aws.lacks("guardduty", missing):
             raise
         yield region, Detectors((), offered=False)
         return
@@ -72,7 +60,7 @@ def analyzers(aws: Aws, region: Region) -> Yield:
     try:
         found = [_analyzer(one) for page in aws.pages("accessanalyzer:ListAnalyzers") for one in page["analyzers"]]
     except Missing as missing:
-        if not _is_absent(aws, region, "accessanalyzer", missing):
+        if not aws.lacks("accessanalyzer", missing):
             raise
         yield region, Analyzers((), offered=False)
         yield region, AnalyzerFindings()
@@ -128,6 +116,6 @@ def security_standards(aws: Aws, region: Region) -> Yield:
             for entry in page.get("StandardsSubscriptions", []):
                 standards[entry["StandardsArn"]] = entry.get("StandardsStatus", "").upper()
     except Missing as missing:
-        if missing.code not in HUB_OFF and not _is_absent(aws, region, "securityhub", missing):
+        if missing.code not in HUB_OFF and not aws.lacks("securityhub", missing):
             raise
     yield region, SecurityStandards(standards)

@@ -102,7 +102,7 @@ def vpn_gateways(aws: Aws, region: Region) -> Yield:
     first: Missing | None = None
     for gateway in sorted(one.id for one in found if one.vpc_ids):
         try:
-            associations += _associations(aws, region, gateway)
+            associations += _associations(aws, gateway)
         except Missing as missing:
             first = first or missing
             unread[gateway] = missing.gap
@@ -111,18 +111,18 @@ def vpn_gateways(aws: Aws, region: Region) -> Yield:
         raise first
 
 
-def _associations(aws: Aws, region: Region, gateway: str) -> list[GatewayAssociation]:
+def _associations(aws: Aws, gateway: str) -> list[GatewayAssociation]:
     operation = "directconnect:DescribeDirectConnectGatewayAssociations"
     found = [
         GatewayAssociation(gateway, entry["directConnectGatewayId"], _lower(entry.get("associationState")))
-        for page in _pages(aws, region, operation, associatedGatewayId=gateway)
+        for page in _pages(aws, operation, associatedGatewayId=gateway)
         for entry in page.get("directConnectGatewayAssociations") or []
         if entry.get("directConnectGatewayId")
     ]
     return sorted(found, key=lambda one: one.connect_gateway)
 
 
-def _pages(aws: Aws, region: Region, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
+def _pages(aws: Aws, operation: str, **params: Any) -> Iterator[Mapping[str, Any]]:
     """Yield the pages of a listing of Direct Connect, for which boto3 has no paginators.
 
     Where botocore's endpoint data does not list Direct Connect for the region, an endpoint that cannot be reached
@@ -133,8 +133,7 @@ def _pages(aws: Aws, region: Region, operation: str, **params: Any) -> Iterator[
         try:
             page = aws.call(operation, **params, **token)
         except Missing as missing:
-            offered = aws.access.session.get_available_regions("directconnect", region.account.partition)
-            if missing.code == "EndpointConnectionError" and region.name not in offered:
+            if aws.lacks("directconnect", missing):
                 return
             raise
         yield page
@@ -187,7 +186,7 @@ def virtual_interfaces(aws: Aws, region: Region) -> Yield:
             gateway=entry.get("directConnectGatewayId") or None,
             vpn_gateway=entry.get("virtualGatewayId") or None,
         )
-        for page in _pages(aws, region, "directconnect:DescribeVirtualInterfaces")
+        for page in _pages(aws, "directconnect:DescribeVirtualInterfaces")
         for entry in page.get("virtualInterfaces") or []
         if entry.get("virtualInterfaceId") and _lower(entry.get("virtualInterfaceState")) != "deleted"
     ]
@@ -204,7 +203,7 @@ def direct_connections(aws: Aws, region: Region) -> Yield:
             port_encryption=entry.get("portEncryptionStatus") or None,
             encryption_mode=entry.get("encryptionMode") or None,
         )
-        for page in _pages(aws, region, "directconnect:DescribeConnections")
+        for page in _pages(aws, "directconnect:DescribeConnections")
         for entry in page.get("connections") or []
         if entry.get("connectionId") and _lower(entry.get("connectionState")) != "deleted"
     ]

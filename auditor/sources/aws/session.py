@@ -224,6 +224,20 @@ class Aws:
     wanted: frozenset[type] | None = None
     sampling: Sampling = NO_SAMPLING
 
+    def lacks(self, service: str, missing: Missing) -> bool:
+        """Tell whether a call failed since AWS has no such service in the region.
+
+        No endpoint answers, and botocore's data lists none. That data is older than AWS, so it is no proof alone.
+
+        Args:
+            service: botocore's name of the service.
+            missing: How the call failed.
+        """
+        if missing.code != "EndpointConnectionError":
+            return False
+        partition = self.access.account.partition
+        return self.region not in self.access.session.get_available_regions(service, partition_name=partition)
+
     def wants(self, fact_type: type) -> bool:
         """Tell whether the audit needs a fact."""
         return self.wanted is None or fact_type in self.wanted

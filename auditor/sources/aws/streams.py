@@ -67,7 +67,6 @@ def pipes(aws: Aws, region: Region) -> Yield:
                 state = entry.get("CurrentState", "").upper()
                 found.append(Pipe(entry["Arn"], entry.get("Source", ""), entry.get("Target", ""), state))
     except Missing as missing:
-        offered = aws.access.session.get_available_regions("pipes", partition_name=region.account.partition)
-        if missing.code != "EndpointConnectionError" or region.name in offered:
+        if not aws.lacks("pipes", missing):
             raise
     yield region, Pipes(tuple(sorted(found, key=lambda one: one.arn)))

@@ -77,8 +77,10 @@ CARD_RANGES: tuple[tuple[int, int, frozenset[int]], ...] = (
 
 #: How the digits of a card are grouped, where they are.
 CARD_GROUPS = ((4, 4, 4, 4), (4, 6, 5), (4, 6, 4), (4, 4, 4, 4, 3))
-#: Of how many groups a card's number may be.
-CARD_SIZES = sorted({1, *map(len, CARD_GROUPS)})
+#: The digits of each group, those of a number in one piece included; of the first group; and how many groups there are.
+CARD_SHAPES = frozenset({*CARD_GROUPS, *((size,) for *_, sizes in CARD_RANGES for size in sizes)})
+CARD_BEGINNINGS = frozenset(shape[0] for shape in CARD_SHAPES)
+CARD_PIECES = sorted({len(shape) for shape in CARD_SHAPES})
 
 #: Social security numbers that were printed in advertisements and have been withdrawn.
 WITHDRAWN_SSNS = frozenset({"078-05-1120", "219-09-9999"})
@@ -133,13 +135,15 @@ def _cards(run: str) -> Iterator[tuple[str, bool]]:
     place = 0
     while place < len(groups):
         taken, valid = 0, False
-        for size in CARD_SIZES:
+        for size in CARD_PIECES if len(groups[place]) in CARD_BEGINNINGS else ():
             end = place + size
-            shape = tuple(map(len, groups[place:end]))
+            if tuple(map(len, groups[place:end])) not in CARD_SHAPES:
+                continue
             # What a hyphen joins is one thing: such as an order number that begins like a card's.
-            apart = end <= len(groups) and "-" not in (gaps[place], gaps[end]) and len({*gaps[place + 1 : end]}) <= 1
-            if apart and (size == 1 or shape in CARD_GROUPS) and _is_card_shaped("".join(groups[place:end])):
-                taken, valid = size, valid or _luhn("".join(groups[place:end]))
+            apart = "-" not in (gaps[place], gaps[end]) and len({*gaps[place + 1 : end]}) <= 1
+            digits = "".join(groups[place:end])
+            if apart and _is_card_shaped(digits):
+                taken, valid = size, valid or _luhn(digits)
         if taken:
             yield "payment-card", valid
         place += taken or 1

@@ -228,6 +228,11 @@ def test_a_backup_that_is_normally_down_can_be_left_out() -> None:
     backup = replace(OFFICE, id="vpn-2", tunnels=(VpnTunnel("203.0.113.3", "DOWN"), VpnTunnel("203.0.113.4", "DOWN")))
     assert healthy(OFFICE, backup).status is Status.FAIL
     assert healthy(OFFICE, backup, ignore_vpn=("vpn-2",)).status is Status.PASS
+    # It is what takes over from a single line.
+    alone = HybridPath(("vpce-1",), {"vpce-1": ("dxvif-1",)}, ("dxcon-1",))
+    given: dict[str, Any] = {"interfaces": (VIF,), "endpoints": (INTERFACE,), "path": alone}
+    assert one(backup, **given, ignore_vpn=("vpn-2",)).status is Status.PASS
+    assert one(replace(backup, state="deleting"), **given, ignore_vpn=("vpn-2",)).status is Status.FAIL
 
 
 @pytest.mark.parametrize(
@@ -329,6 +334,18 @@ def test_customer_gateways_matter_only_where_nothing_is_declared() -> None:
     denied = {"customers": {REGION: DENIED}}
     assert ask(config=Config(), facts=denied)[0].status is Status.UNKNOWN
     assert ask(facts=denied)[0].status is Status.FAIL
+    # Where something is found it is reported as not declared, whatever they and the endpoints are.
+    for missing in (denied, {"endpoints": {REGION: DENIED}}):
+        assert one(OFFICE, config=Config(), facts=missing).reason == "not_declared"
+    # What may be wrong with a way matters all the same.
+    assert one(OFFICE, config=Config(), facts={"interfaces": {REGION: DENIED}}).status is Status.UNKNOWN
+
+
+def test_a_public_virtual_interface_needs_no_endpoint_so_a_denied_listing_of_endpoints_is_no_matter() -> None:
+    denied = {"endpoints": {REGION: DENIED}}
+    open_way = HybridPath(public=("dxvif-9",), gaps=(DENIED,))
+    assert one(interfaces=(PUBLIC,), facts=denied, path=open_way).status is Status.PASS
+    assert one(OFFICE, facts=denied, path=HybridPath(gaps=(DENIED,))).status is Status.UNKNOWN
 
 
 def test_a_region_that_may_have_tables_is_unknown_beside_those_with_something() -> None:

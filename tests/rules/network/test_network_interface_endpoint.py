@@ -112,6 +112,15 @@ OVERRIDING = [
     "ddb.eu-west-1.amazonaws.com",
     "dynamodb.eu-west-1.api.aws",
     "api.aws",
+    "dynamodb-fips.eu-west-1.api.aws",
+    "999988887777.ddb.eu-west-1.api.aws",
+    "ddb.eu-west-1.api.aws",
+    "streams.dynamodb-fips.eu-west-1.amazonaws.com",
+    "streams-dynamodb.eu-west-1.api.aws",
+    "999988887777.streams-ddb.eu-west-1.amazonaws.com",
+    "streams-ddb.eu-west-1.amazonaws.com",
+    "search-dynamodb.eu-west-1.amazonaws.com",
+    "111122223333.search-ddb.eu-west-1.api.aws",
 ]
 HARMLESS = [
     "shop.internal",
@@ -121,6 +130,8 @@ HARMLESS = [
     "xdynamodb.eu-west-1.amazonaws.com",
     "b.eu-west-1.amazonaws.com",
     "1.ddb.eu-west-1.amazonaws.com",
+    "999988887777.xddb.eu-west-1.amazonaws.com",
+    "xstreams-dynamodb.eu-west-1.api.aws",
     "vpce.amazonaws.com",
 ]
 
@@ -138,6 +149,21 @@ def test_other_hosted_zones_do_not_matter(name: str) -> None:
     assert decided(zones=PrivateZones({"vpc-1": ((name, "Z1"),)})).status is Status.PASS
 
 
+def test_an_endpoint_for_another_region_has_the_names_of_both() -> None:
+    members: dict[str, Any] = {"service": "com.amazonaws.us-east-1.dynamodb", "service_region": "us-east-1"}
+    for name, status in (
+        ("dynamodb.us-east-1.amazonaws.com", Status.FAIL),
+        ("dynamodb.eu-west-1.amazonaws.com", Status.FAIL),
+        ("dynamodb.us-west-2.amazonaws.com", Status.PASS),
+    ):
+        assert decided(zones=PrivateZones({"vpc-1": ((name, "Z1"),)}), **members).status is status
+
+
+def test_zones_that_were_not_returned_are_unknown() -> None:
+    verdict = decided(zones=PrivateZones({"vpc-2": ()}))
+    assert (verdict.status, verdict.reason) == (Status.UNKNOWN, "partial_data")
+
+
 def test_a_hosted_zone_of_another_vpc_does_not_matter() -> None:
     zones = PrivateZones({"vpc-1": (), "vpc-2": ((OVERRIDING[0], "Z1"),)})
     assert decided(zones=zones).status is Status.PASS
@@ -149,6 +175,11 @@ def test_a_hosted_zone_of_another_vpc_does_not_matter() -> None:
         ("aws-cn", "cn-north-1", "dynamodb.cn-north-1.amazonaws.com.cn", "dynamodb.cn-north-1.amazonaws.com"),
         ("aws-cn", "cn-north-1", "dynamodb.cn-north-1.api.amazonwebservices.com.cn", "api.aws"),
         ("aws-us-gov", "us-gov-west-1", "us-gov-west-1.amazonaws.com", "us-gov-west-1.amazonaws.com.cn"),
+        ("aws-iso", "us-iso-east-1", "dynamodb.us-iso-east-1.c2s.ic.gov", "dynamodb.us-iso-east-1.amazonaws.com"),
+        ("aws-iso-b", "us-isob-east-1", "us-isob-east-1.sc2s.sgov.gov", "us-isob-east-1.c2s.ic.gov"),
+        ("aws-iso-e", "eu-isoe-west-1", "dynamodb.eu-isoe-west-1.cloud.adc-e.uk", "api.aws"),
+        ("aws-iso-f", "us-isof-south-1", "dynamodb.us-isof-south-1.api.aws.hci.ic.gov", "api.aws"),
+        ("aws-eusc", "eusc-de-east-1", "dynamodb.eusc-de-east-1.amazonaws.eu", "amazonaws.com"),
     ],
 )
 def test_names_of_other_partitions(partition: str, region: str, name: str, other: str) -> None:

@@ -200,7 +200,7 @@ def test_a_region_without_direct_connect_has_none_and_a_silent_one_is_not_taken_
         raise EndpointConnectionError(endpoint_url="https://directconnect")
 
     access.client("directconnect", "eu-west-1").meta.events.register("before-call.direct-connect", silent)
-    monkeypatch.setattr(access.session, "get_available_regions", lambda *_: offered)
+    monkeypatch.setattr(access.session, "get_available_regions", lambda *_, **__: offered)
     found = gather_facts(Region, VirtualInterfaces).facts[VirtualInterfaces][HERE]
     assert isinstance(found, Gap) is gap
 

@@ -268,6 +268,12 @@ def test_selectors_of_both_kinds() -> None:
     assert ask(cloudtrail.trail_selectors, TRAIL, cloudtrail__GetEventSelectors={}) == TrailSelectors()
     plain = ask(cloudtrail.trail_selectors, TRAIL, cloudtrail__GetEventSelectors={"EventSelectors": [{}]}).classic[0]
     assert (plain.read_write, plain.management, plain.excluded_sources) == ("All", True, ())
+    named = [("AWS::DynamoDB::Table", "a"), ("AWS::S3::Object", "b"), ("AWS::DynamoDB::Table", "c")]
+    answer: dict[str, Any] = {
+        "EventSelectors": [{"DataResources": [{"Type": kind, "Values": [arn]} for kind, arn in named]}]
+    }
+    (plain,) = ask(cloudtrail.trail_selectors, TRAIL, cloudtrail__GetEventSelectors=answer).classic
+    assert plain.data_resources == {"AWS::DynamoDB::Table": ("a", "c"), "AWS::S3::Object": ("b",)}
     fields = [{"Field": "eventSource", "NotEquals": ["kms.amazonaws.com"]}]
     answer = {"AdvancedEventSelectors": [{"FieldSelectors": fields}]}
     ((field,),) = ask(cloudtrail.trail_selectors, TRAIL, cloudtrail__GetEventSelectors=answer).advanced
