@@ -277,8 +277,8 @@ def _is_owed(lister: type, resource: Resource, resolver: Resolver) -> bool:
 def _findings(rule: Rule, resource: Resource, verdicts: Iterable[Verdict], resolver: Resolver) -> Iterator[Finding]:
     for verdict in verdicts:
         where = verdict.about or resource
-        if isinstance(where, Region) and not resolver.inventory.in_scope(where):
-            continue  # a rule on the account sees regions that the report is not about
+        if isinstance(where, Region) and resolver.inventory.left_out(where):
+            continue  # a rule on the account sees regions of the snapshot that the report is not about
         severity, evidence = rule.severity, dict(verdict.evidence)
         if verdict.severity is not None:
             severity = verdict.severity

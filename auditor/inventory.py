@@ -147,6 +147,10 @@ class Inventory:
             return False
         return account_of(resource) not in self._accounts and region.name in self._region_names
 
+    def left_out(self, region: Region) -> bool:
+        """Tell whether a region was collected and is no part of this inventory's scopes: see :meth:`narrowed`."""
+        return not self.in_scope(region) and any(region in held for held in self.facts.values())
+
     def narrowed(self, regions: set[str]) -> Inventory:
         """Return an inventory with the same facts whose scopes are these regions only."""
         scopes = tuple(

@@ -37,6 +37,9 @@ from auditor.resources import Account, Region
 #: Types of attachments behind which there may be a way in that this account's answers do not show.
 INDIRECT = ("peering", "tgw-peering", "connect", "vpn-concentrator", "client-vpn")
 
+#: States, of what leads on already, while its settings are being changed: whether it leads on meanwhile AWS leaves open.
+CHANGING = ("modifying", "rollingback", "updating")
+
 PORT = 443
 
 
@@ -94,6 +97,11 @@ class _Ways:
             self.undecided.add(f"whether {one.id} is up is not known")
         return is_up(one)
 
+    def _stands(self, state: str, wanted: str, what: str) -> bool:
+        if state in CHANGING:
+            self.undecided.add(f"{what} is being changed")
+        return state == wanted
+
     def _through_vpn_gateway(self, vpc: str) -> Iterator[VpnConnection | VirtualInterface]:
         connections = self._connections(self.region)
         if isinstance(self.gateways, Gap):
@@ -112,7 +120,9 @@ class _Ways:
         if gateway in self.associations.unread:
             self.gaps.append(self.associations.unread[gateway])
         for one in self.associations.associations:
-            if one.vpn_gateway == gateway and one.state == "associated":
+            if one.vpn_gateway == gateway and self._stands(
+                one.state, "associated", f"the association of {gateway} with {one.connect_gateway}"
+            ):
                 yield from self._through_connect_gateway(one.connect_gateway)
 
     def _through_connect_gateway(self, gateway: str) -> Iterator[VirtualInterface]:
@@ -131,7 +141,9 @@ class _Ways:
         if not isinstance(own, TransitAttachments):
             return
         for one in own.attachments:
-            if (one.resource_type, one.resource_id, one.state) == ("vpc", vpc, "available"):
+            if (one.resource_type, one.resource_id) == ("vpc", vpc) and self._stands(
+                one.state, "available", f"the attachment of {vpc} to {one.transit_gateway}"
+            ):
                 yield from self._into(one.transit_gateway, one.owner or self.region.account.id)
 
     def _into(self, gateway: str, owner: str) -> Iterator[VpnConnection | VirtualInterface]:
@@ -180,7 +192,8 @@ class _Ways:
             for answer in answers
             if isinstance(answer, TransitAttachments)
             for one in answer.attachments
-            if one.transit_gateway == gateway and one.state == "available"
+            if one.transit_gateway == gateway
+            and self._stands(one.state, "available", f"the attachment of {one.resource_id} to {gateway}")
         ]
 
 

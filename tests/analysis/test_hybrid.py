@@ -165,6 +165,32 @@ def test_a_transit_interface_leads_through_a_transit_gateway() -> None:
     assert any("dxgw-1" in one for one in other.undecided)
 
 
+@pytest.mark.parametrize(
+    "given",
+    [
+        {
+            "vpns": vpns(replace(OFFICE, transit_gateway="tgw-1")),
+            "attachments": attached(replace(SPOKE, state="modifying")),
+        },
+        {
+            "interfaces": lines(replace(PRIVATE, type="transit")),
+            "attachments": attached(
+                SPOKE, TransitAttachment("tgw-1", "direct-connect-gateway", "dxgw-1", "rollingback", ACCOUNT.id)
+            ),
+        },
+        {
+            "interfaces": lines(PRIVATE),
+            "gateways": GATEWAY,
+            "associations": GatewayAssociations((GatewayAssociation("vgw-1", "dxgw-1", "updating"),)),
+        },
+    ],
+)
+def test_what_is_being_changed_may_lead_on_meanwhile(given: dict[str, Any]) -> None:
+    found = path(**given)
+    assert (found.reached, len(found.undecided)) == ({}, 1)
+    assert "is being changed" in found.undecided[0]
+
+
 def test_what_may_lead_through_cloud_wan_is_undecided_where_there_is_an_endpoint() -> None:
     wide = replace(OFFICE, vpn_gateway=None, core_network="arn:aws:networkmanager::111122223333:core-network/core-1")
     found = path(vpns={REGION: VpnConnections(()), FRANKFURT: VpnConnections((wide,))})

@@ -137,7 +137,7 @@ def _cards(run: str) -> Iterator[tuple[str, bool]]:
         taken, valid = 0, False
         for size in CARD_PIECES if len(groups[place]) in CARD_BEGINNINGS else ():
             end = place + size
-            if tuple(map(len, groups[place:end])) not in CARD_SHAPES:
+            if end > len(groups) or tuple(map(len, groups[place:end])) not in CARD_SHAPES:
                 continue
             # What a hyphen joins is one thing: such as an order number that begins like a card's.
             apart = "-" not in (gaps[place], gaps[end]) and len({*gaps[place + 1 : end]}) <= 1
