@@ -37,7 +37,7 @@ from auditor.resources import Account, Region
 #: Types of attachments behind which there may be a way in that this account's answers do not show.
 INDIRECT = ("peering", "tgw-peering", "connect", "vpn-concentrator", "client-vpn")
 
-#: States, of what leads on already, while its settings are being changed: whether it leads on meanwhile AWS leaves open.
+#: States while settings are being changed of what stands already: AWS leaves open whether it leads on meanwhile.
 CHANGING = ("modifying", "rollingback", "updating")
 
 PORT = 443

@@ -132,10 +132,14 @@ def network_hybrid_connectivity(
         for region in own
         if _in_use(uses[region])
     ]
+    ours = [found for region, found in sorted(interfaces.items()) if region.account == account]
+    ways = [way for found in ours if isinstance(found, VirtualInterfaces) for way in found.interfaces]
+    # A public virtual interface serves all regions, wherever it is.
+    doubts = [_not_returned(way) for way in ways if way.type == "public" and is_unclear(way)]
     if any(one.anything for one in held):
         for one in held:
             if one.anything:
-                yield _judge(one, config, paths.get(one.region), lines.get(one.region), ignore_vpn)
+                yield _judge(one, config, paths.get(one.region), lines.get(one.region), ignore_vpn, doubts)
             elif one.gaps:
                 yield unknown(one.gaps[0], about=one.region)
         for region in own:
@@ -147,14 +151,11 @@ def network_hybrid_connectivity(
     if not held and not gaps:
         yield not_applicable("The account has no tables and no DAX clusters.")
         return
-    ours = [found for region, found in sorted(interfaces.items()) if region.account == account]
-    public = [
-        way.id for found in ours if isinstance(found, VirtualInterfaces) for way in found.interfaces if _open(way)
-    ]
+    public = [way.id for way in ways if way.type == "public" and is_up(way)]
     if declared and public:
         yield passed(PUBLIC, publicVirtualInterfaces=public)
         return
-    gaps += [found for found in ours if isinstance(found, Gap)] if declared else []
+    gaps += [*(found for found in ours if isinstance(found, Gap)), *doubts] if declared else []
     if gaps:
         yield unknown(gaps[0])
     elif declared:
@@ -195,8 +196,8 @@ def _in_use(use: RegionUse | Gap) -> bool:
     return isinstance(use, RegionUse) and use.in_use
 
 
-def _open(way: VirtualInterface) -> bool:
-    return way.type == "public" and is_up(way)
+def _not_returned(way: VirtualInterface) -> Gap:
+    return Gap(Reason.PARTIAL_DATA, f"Whether the virtual interface {way.id} is up was not returned.")
 
 
 def _read(
@@ -238,8 +239,9 @@ def _judge(
     path: HybridPath | Gap | None,
     lines: DirectConnections | Gap | None,
     ignore_vpn: tuple[str, ...],
+    doubts: list[Gap],
 ) -> Verdict:
-    """Judge a region that has something."""
+    """Judge a region that has something; ``doubts`` are about public virtual interfaces that may be up."""
     evidence = _evidence(held, lines)
     # Endpoints that could not be read are the path's matter, and customer gateways only a hint.
     found = [*_health(held, ignore_vpn), *held.unread_ways]
@@ -254,9 +256,14 @@ def _judge(
                 evidence["undecided"] = list(path.undecided)
             if path.public:
                 evidence["publicVirtualInterfaces"] = list(path.public)
-            if path.public and not path.reached:
+            private = list(_private(held, path, config.on_prem_access.cidrs))
+            if path.public and private:
                 message = PUBLIC
-            found += _path(held, path, config.on_prem_access.cidrs, ignore_vpn)
+            elif doubts:
+                found += [one if isinstance(one, Gap) else doubts[0] for one in private]
+            else:
+                found += private
+            found += _single(held, path, ignore_vpn)
         else:
             found.append(path or Gap(Reason.PARTIAL_DATA, "The region's network was not collected."))
     problems = [one for one in found if not isinstance(one, Gap)]
@@ -334,7 +341,7 @@ def _health(held: _Held, ignore_vpn: tuple[str, ...]) -> Iterator[Finding]:
             yield from _tunnels(one)
     for way in held.interfaces:
         if is_unclear(way):
-            yield Gap(Reason.PARTIAL_DATA, f"Whether the virtual interface {way.id} is up was not returned.")
+            yield _not_returned(way)
         elif way.state == "down" or (way.state == "available" and not is_up(way)):
             what = "down" if way.state == "down" else "available, and its BGP session is down"
             yield Severity.MEDIUM, f"The virtual interface {way.id} is {what}."
@@ -373,21 +380,28 @@ def _strength(one: VpnConnection, tunnel: VpnTunnel) -> Iterator[Finding]:
         )
 
 
-def _path(held: _Held, path: HybridPath, cidrs: tuple[str, ...], ignore_vpn: tuple[str, ...]) -> Iterator[Finding]:
-    """Yield what is wrong with the way from premises to DynamoDB."""
-    doubt = next(iter(path.gaps), None)
-    if doubt is None and path.undecided:
-        text = f"The way from premises to DynamoDB cannot be followed to its end: {'; '.join(path.undecided)}."
-        doubt = Gap(Reason.UNDECIDABLE, text)
+def _doubt(path: HybridPath) -> Gap | None:
+    """Return why there may be further ways."""
+    if path.gaps or not path.undecided:
+        return next(iter(path.gaps), None)
+    text = f"The way from premises to DynamoDB cannot be followed to its end: {'; '.join(path.undecided)}."
+    return Gap(Reason.UNDECIDABLE, text)
+
+
+def _single(held: _Held, path: HybridPath, ignore_vpn: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield that a single line of Direct Connect is all there is; a declared backup takes over from it."""
+    ways = {way for ways in path.reached.values() for way in ways}
+    backup = any(one.id in ignore_vpn and one.state == "available" for one in held.connections)
+    if len(path.connections) == 1 and not backup and not any(way.startswith("vpn-") for way in ways):
+        text = f"The Direct Connect line {path.connections[0]} is the only way: nothing takes over from it."
+        yield _doubt(path) or (Severity.MEDIUM, text)
+
+
+def _private(held: _Held, path: HybridPath, cidrs: tuple[str, ...]) -> Iterator[Finding]:
+    """Yield what is wrong with the way from premises to an interface endpoint."""
+    doubt = _doubt(path)
     if path.reached:
         yield from _admission(path, cidrs, doubt)
-        ways = {way for ways in path.reached.values() for way in ways}
-        backup = any(one.id in ignore_vpn and one.state == "available" for one in held.connections)
-        if len(path.connections) == 1 and not backup and not any(way.startswith("vpn-") for way in ways):
-            text = f"The Direct Connect line {path.connections[0]} is the only way: nothing takes over from it."
-            yield doubt or (Severity.MEDIUM, text)
-    elif path.public:
-        return
     elif doubt is not None:
         yield doubt
     elif path.endpoints:

@@ -188,6 +188,27 @@ def test_a_public_virtual_interface_passes_with_a_note() -> None:
     assert (account.status, account.about) == (Status.PASS, None)
 
 
+def test_a_public_virtual_interface_serves_those_that_no_endpoint_lets_in() -> None:
+    shut = replace(REACHED, public=("dxvif-9",), refused=CIDRS)
+    verdict = one(OFFICE, endpoints=(INTERFACE,), path=shut)
+    assert verdict.status is Status.PASS
+    assert "public addresses" in verdict.message
+    assert "public addresses" not in one(OFFICE, endpoints=(INTERFACE,), path=replace(shut, refused=())).message
+
+
+def test_a_public_virtual_interface_that_may_be_up_leaves_it_open() -> None:
+    unclear = replace(PUBLIC, bgp=("unknown",))
+    elsewhere = {"interfaces": {REGION: VirtualInterfaces(()), FRANKFURT: VirtualInterfaces((unclear,))}}
+    (account,) = ask(facts=elsewhere)
+    assert (account.status, account.reason, account.about) == (Status.UNKNOWN, "partial_data", None)
+    shut = replace(REACHED, refused=CIDRS)
+    for path in (HybridPath(), HybridPath(("vpce-1",)), shut):
+        assert one(OFFICE, endpoints=(INTERFACE,), facts=elsewhere, path=path).reason == "partial_data"
+    assert one(OFFICE, endpoints=(INTERFACE,), facts=elsewhere, path=REACHED).status is Status.PASS
+    (foreign,) = ask(facts={"interfaces": {REGION: VirtualInterfaces(()), OTHER: VirtualInterfaces((unclear,))}})
+    assert foreign.status is Status.FAIL
+
+
 # The connections themselves
 
 
