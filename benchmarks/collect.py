@@ -110,8 +110,8 @@ def spent(calls: dict[str, int]) -> dict[str, int]:
     groups = dict.fromkeys(BUDGET, 0)
     for operation, count in calls.items():
         nouns = [info.about[0].noun for info in RAW.values() if operation in info.operations]
-        noun = nouns[0] if nouns else "account"
-        groups[noun if noun in groups else "region"] += count
+        # What serves several (a topic's key, too) counts where there are many.
+        groups[next((noun for noun in groups if noun in nouns), "region" if nouns else "account")] += count
     return groups
 
 
