@@ -6,6 +6,7 @@ notices nothing. How many events an alarm needs is a number here: what is enough
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -41,6 +42,7 @@ from auditor.facts import (
     Transformation,
     derive,
 )
+from auditor.facts.base import VANISHED
 from auditor.resources import Alarm, EventRule, LogGroup, Region, Topic, Trail
 
 #: The state in which an EventBridge rule gets read-only calls too.
@@ -48,6 +50,13 @@ WITH_READS = "ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS"
 
 #: A service whose operations have the same names as some of DynamoDB's: what takes its calls for these is noisy.
 LOOKALIKE = "glue"
+
+#: What carries names of tables or keys in a record; a query that looks at ``@message`` looks at the whole of it.
+NAMING = re.compile(
+    r"table_?(?:name|arn|id|desc)|(?:resource|backup|export)_?arn|resources|key_?(?:id|meta)"
+    r"|parse\s+@message|@message\s*(?:[=!]|not\b|like\b)",
+    re.IGNORECASE,
+)
 
 NOT_ASKED = Gap(Reason.PARTIAL_DATA, "It was not asked.")
 
@@ -76,7 +85,8 @@ def detection(
             if one.multi_region or one.trail.region.name == region.name
         ]
     groups = _groups(reaching, metric_filters, alarms, mutes)
-    watchers = [] if isinstance(rules, Gap) else [_Rule(one) for one in rules.rules]
+    listed = () if isinstance(rules, Gap) else rules.rules
+    watchers = [_Rule(one) for one in listed if targets.get(one.rule) != VANISHED]
     blind: dict[Region | LogGroup, Gap] = {
         group.group: gap for group in groups for gap in group.unlisted if gap.action is not None
     }
@@ -114,7 +124,12 @@ def detection(
         group = next(one for one in groups if control in one.alarms)
         return deliveries.of_alarm(group.alarms[control], tuple(group.alarms.values()), group.mutes)
 
-    return Detection(look, delivery, blind)
+    by_name = (
+        any(one.by_name for one in watchers)
+        or any(one.by_name for group in groups for one in group.filters)
+        or any(NAMING.search(one.query) for group in groups for one in group.alarms.values())
+    )
+    return Detection(look, delivery, blind, by_name)
 
 
 @dataclass(frozen=True)
@@ -188,6 +203,11 @@ class _Rule:
             pattern = error
         object.__setattr__(self, "pattern", pattern)
 
+    @property
+    def by_name(self) -> bool:
+        """Whether it looks at names of tables or keys."""
+        return NAMING.search(self.info.pattern) is not None
+
     def look(self, event: Event, recorded: bool | Gap) -> Notice | None:
         """Return what it makes of an event, or None when that is nothing."""
         if not self.info.relevant:
@@ -215,7 +235,8 @@ class _Rule:
             return Notice(rule, through, gap=Gap(Reason.UNDECIDABLE, text))
         pattern = self.pattern
         assert not isinstance(pattern, Unparsable)
-        return Notice(rule, through, needed=1, noisy=_noisy(lambda one: pattern.matches(one.envelope), event))
+        noisy = _noisy(lambda one: pattern.matches(one.envelope), event)
+        return Notice(rule, through, needed=1, noisy=noisy, by_name=self.by_name)
 
 
 @dataclass(frozen=True)
@@ -231,6 +252,15 @@ class _Filter:
             return cls(info, filters.parse(info.pattern))
         except Unparsable as error:
             return cls(info, error)
+
+    @property
+    def by_name(self) -> bool:
+        """Whether it or a dimension looks at names of tables or keys; terms outside braces search the whole record."""
+        pattern = self.info.pattern.strip()
+        fields = [path for one in self.info.transformations for path in one.dimensions.values()]
+        if pattern and not pattern.startswith("{"):
+            return True
+        return NAMING.search(" ".join([pattern, *fields])) is not None
 
     def matches(self, event: Event) -> bool | None:
         """Tell whether it picks an event out."""
@@ -366,7 +396,8 @@ class _Group:
         noisy = firing.needed is not None and all(
             _noisy(one.filter.matches, event) for found in sure.values() for one in found
         )
-        return Notice(info.alarm, through, firing.needed, firing.why, firing.gap, noisy, firing.note)
+        by_name = any(one.filter.by_name for found in sure.values() for one in found)
+        return Notice(info.alarm, through, firing.needed, firing.why, firing.gap, noisy, firing.note, by_name)
 
     def _fits(self, metric: AlarmMetric, one: _Emission) -> bool | str | None:
         """Tell whether an alarm's metric is what a filter writes; a text says why it nearly is."""
@@ -412,7 +443,8 @@ class _Group:
                 continue
             firing = rows_needed(info)
             noisy = firing.needed is not None and _noisy(partial(_found, info.query), event)
-            yield Notice(info.alarm, "log query", firing.needed, firing.why, firing.gap, noisy, firing.note)
+            by_name = NAMING.search(info.query) is not None
+            yield Notice(info.alarm, "log query", firing.needed, firing.why, firing.gap, noisy, firing.note, by_name)
 
 
 def _found(query: str, event: Event) -> bool | None:
@@ -426,8 +458,11 @@ def _open(emission: _Emission) -> bool:
 def _field(body: Mapping[str, Any], path: str) -> str | None:
     """Return the value of a dimension's field, such as ``$.awsRegion``, as text."""
     value: Any = body
-    for step in path.removeprefix("$").lstrip(".").split("."):
-        value = value.get(step) if isinstance(value, Mapping) else None
+    for name, index in re.findall(r"([^.\[\]]+)|\[(\d+)\]", path.removeprefix("$")):
+        if index:
+            value = value[int(index)] if isinstance(value, list) and int(index) < len(value) else None
+        else:
+            value = value.get(name) if isinstance(value, Mapping) else None
     if isinstance(value, bool):
         return str(value).lower()
     return str(value) if isinstance(value, str | int) else None

@@ -204,7 +204,9 @@ class Deliveries:
         else:
             text = f"Whether {arn} tells anybody is not known."
             found = Sink(arn, None, text, Gap(Reason.UNDECIDABLE, text))
-        if not found.works and any(fnmatch.fnmatchcase(arn, pattern) for pattern in self.trusted):
+        # A declaration stands for what cannot be read here; it does not outweigh what is known of a topic.
+        open_to_trust = found.works is None or (topic is None and not found.works)
+        if open_to_trust and any(fnmatch.fnmatchcase(arn, pattern) for pattern in self.trusted):
             return Sink(arn, True, f"trusted_topics says that {arn} is read.", attested=True)
         return found
 

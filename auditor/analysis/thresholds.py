@@ -125,6 +125,11 @@ def _fire(alarm: AlarmInfo, line: _Line) -> Firing:
     needed = _fewest(line, over, threshold)
     if needed is None:
         return Firing(why=f"No number of events breaches its threshold of {alarm.threshold:g} ({alarm.comparison}).")
+    if line.slope != 0 and (line.slope > 0) is not over.startswith("greater"):
+        return Firing(
+            why=f"It goes off at few events only: more of them do not breach its threshold of {alarm.threshold:g} "
+            f"({alarm.comparison})."
+        )
     points = alarm.evaluation_periods if alarm.datapoints is None else alarm.datapoints
     if points > 1:
         if line.idle is None and missing not in ("notbreaching", "breaching"):

@@ -341,6 +341,7 @@ class Notice:
         gap: Where it is not known, the reason.
         noisy: It takes events of the same name of other services for such events.
         note: A weakness that does not keep it from going off, as a sentence.
+        by_name: It looks at what carries names of tables or keys: the same call on another one may pass unnoticed.
     """
 
     control: Alarm | EventRule
@@ -350,6 +351,7 @@ class Notice:
     gap: Gap | None = None
     noisy: bool = False
     note: str = ""
+    by_name: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,8 +376,10 @@ class Detection:
         delivery: Returns whom one of those alarms and rules tells.
         blind: Where there may be further alarms and rules, whatever the event, and why: the region or a log group whose
             listings are missing.
+        by_name: One of them looks at what carries names of tables or keys.
     """
 
     look: Callable[[Event], Sighting]
     delivery: Callable[[Alarm | EventRule], Delivery]
     blind: Mapping[Region | LogGroup, Gap] = field(default_factory=dict)
+    by_name: bool = False

@@ -1,8 +1,11 @@
 """What the rules on classes of attacks share: is every event noticed, and is somebody told?"""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import Annotated, Any
+
+from msgspec import Meta
 
 from auditor import Severity, Verdict, failed, passed, unknown
 from auditor.config import Config
@@ -14,6 +17,9 @@ REFERENCES = [
     "https://docs.aws.amazon.com/awscloudtrail/latest/userguide/cloudwatch-alarms-for-cloudtrail.html",
     "https://docs.aws.amazon.com/eventbridge/latest/userguide/eb-service-event-cloudtrail.html",
 ]
+
+#: An event in its short form: ``dynamodb:UpdateTable[deletionProtectionEnabled=false]``, ``dynamodb:*!AccessDenied``.
+EventText = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+:([A-Za-z0-9]+|\*)(\[.*\])?(![A-Za-z0-9.]+)?$")]
 
 #: Events that a message names.
 MOST_NAMED = 4
@@ -55,8 +61,9 @@ def cover(
     mandatory: Iterable[str],
     most: int,
     *,
-    tables: Iterable[str] = (),
+    tables: TableNames | Gap | None = None,
     keys: Iterable[str] = (),
+    unlisted: Gap | None = None,
 ) -> Verdict:
     """Judge a class of attacks in a region.
 
@@ -67,12 +74,14 @@ def cover(
         class_id: The class, such as ``table-deletion``.
         mandatory: What must be noticed, in the short form of events; empty: what the catalogue asks.
         most: How many events an alarm may need to go off.
-        tables: Names of the region's tables: what looks at names must notice the call on each of them.
+        tables: The region's tables: what looks at names must notice the call on each of them.
         keys: Ids of their keys, likewise.
+        unlisted: Why there may be further keys.
     """
     place = {"account": region.account.id, "region": region.name, "partition": region.account.partition}
     texts = list(mandatory)
 
+    @cache
     def events(**named: str) -> list[Event]:
         given = {**place, **named}
         if texts:
@@ -80,15 +89,29 @@ def cover(
         return list(classes(**given)[class_id].mandatory)
 
     catalogue = classes(**place)[class_id]
-    names = [{"table": name} for name in tables] or [{"key": key} for key in keys]
+    names = [{"key": key} for key in keys]
+    if isinstance(tables, Gap):
+        unlisted = tables
+    elif tables is not None:
+        names = [{"table": table.name} for table in tables.tables]
     found = _Found()
     for position, event in enumerate(events()):
         doubts = len(found.silent) + len(found.unclear)
         missed = _judge(found, event, detection, most)
         if missed is not None:
-            found.merge(_by_name(position, events, names, detection, most) or missed)
+            watched = _by_name(position, events, names, detection, most)
+            if unlisted is not None and (watched or (detection.by_name and not names)):
+                found.merge(watched)
+                found.merge(_Found(unclear=[event.label], gaps=[unlisted]))
+            else:
+                found.merge(watched or missed)
             continue
-        if len(found.silent) + len(found.unclear) > doubts:
+        doubtful = len(found.silent) + len(found.unclear) > doubts
+        if detection.by_name and not _on_any(event, detection, most):
+            left_out = _left_out(position, events, names, unlisted, detection, most)
+            if left_out is not None and (left_out.uncovered or not doubtful):
+                found.merge(left_out)
+        if doubtful:
             continue  # others' calls fare no better
         for other in by_others(event):
             aside = _Found()
@@ -113,11 +136,6 @@ def cover(
     return verdict
 
 
-def named(names: TableNames | Gap) -> list[str]:
-    """Return the names of a region's tables, where they are known."""
-    return [] if isinstance(names, Gap) else [table.name for table in names.tables]
-
-
 def _enough(notice: Notice, most: int) -> bool:
     return notice.needed is not None and notice.needed <= most
 
@@ -125,6 +143,38 @@ def _enough(notice: Notice, most: int) -> bool:
 def _noticed(event: Event, detection: Detection, most: int) -> bool:
     sighting = detection.look(event)
     return any(_enough(one, most) or one.gap is not None for one in sighting.notices) or bool(sighting.gaps)
+
+
+def _on_any(event: Event, detection: Detection, most: int) -> bool:
+    """Tell whether something that tells somebody notices an event whatever table or key it is about."""
+    return any(
+        _enough(one, most) and not one.by_name and detection.delivery(one.control).works
+        for one in detection.look(event).notices
+    )
+
+
+def _left_out(
+    position: int,
+    events: Callable[..., list[Event]],
+    names: list[dict[str, str]],
+    unlisted: Gap | None,
+    detection: Detection,
+    most: int,
+) -> _Found | None:
+    """Judge an event that is noticed in general on every real table or key; return the first that is left out."""
+    doubt = None
+    for named in names:
+        (name,) = named.values()
+        event = events(**named)[position]
+        found = _Found()
+        missed = _judge(found, replace(event, label=f"{event.label} on {name}"), detection, most)
+        if missed is not None or found.silent:
+            return missed or found
+        if found.unclear and doubt is None:
+            doubt = found
+    if doubt is None and unlisted is not None:
+        return _Found(unclear=[events()[position].label], gaps=[unlisted])
+    return doubt
 
 
 def _by_name(

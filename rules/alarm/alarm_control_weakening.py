@@ -5,7 +5,7 @@ from auditor.config import Config
 from auditor.facts import Detection, Gap, TableNames
 from auditor.resources import Region
 
-from ._coverage import REFERENCES, cover, named
+from ._coverage import REFERENCES, EventText, cover
 
 
 @rule(
@@ -69,7 +69,7 @@ def alarm_control_weakening(
     names: TableNames | Gap,
     *,
     mandatory_events: Annotated[
-        tuple[str, ...],
+        tuple[EventText, ...],
         "Events that must be noticed, such as dynamodb:UpdateTable[deletionProtectionEnab"
         "led=false]; empty: those of the catalogue.",
     ] = (),
@@ -102,6 +102,4 @@ def alarm_control_weakening(
     periods is not worked out. Calls to CloudTrail are looked for in every region, though those about a trail arrive in
     its home region; `mandatory_events` can leave them out. Regions without tables and clusters are not judged.
     """
-    return cover(
-        region, detection, config, "control-weakening", mandatory_events, max_alarm_threshold, tables=named(names)
-    )
+    return cover(region, detection, config, "control-weakening", mandatory_events, max_alarm_threshold, tables=names)

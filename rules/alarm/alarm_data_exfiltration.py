@@ -5,7 +5,7 @@ from auditor.config import Config
 from auditor.facts import Detection, Gap, TableNames
 from auditor.resources import Region
 
-from ._coverage import REFERENCES, cover, named
+from ._coverage import REFERENCES, EventText, cover
 
 
 @rule(
@@ -70,7 +70,7 @@ def alarm_data_exfiltration(
     names: TableNames | Gap,
     *,
     mandatory_events: Annotated[
-        tuple[str, ...],
+        tuple[EventText, ...],
         "Events that must be noticed, such as dynamodb:ExportTableToPointInTime; empty: those of the catalogue.",
     ] = (),
     max_alarm_threshold: Annotated[int, "Most events within one period that an alarm may wait for."] = 1,
@@ -100,6 +100,4 @@ def alarm_data_exfiltration(
     anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
     periods is not worked out. Regions without tables and clusters are not judged.
     """
-    return cover(
-        region, detection, config, "data-exfiltration", mandatory_events, max_alarm_threshold, tables=named(names)
-    )
+    return cover(region, detection, config, "data-exfiltration", mandatory_events, max_alarm_threshold, tables=names)

@@ -6,7 +6,7 @@ from auditor.config import Config
 from auditor.facts import Detection, EncryptionKey, Gap, TableNames
 from auditor.resources import Region, Table
 
-from ._coverage import REFERENCES, cover
+from ._coverage import REFERENCES, EventText, cover
 
 
 @rule(
@@ -81,7 +81,7 @@ def alarm_kms_key_tampering(
     config: Config,
     *,
     mandatory_events: Annotated[
-        tuple[str, ...], "Events that must be noticed, such as kms:DisableKey; empty: those of the catalogue."
+        tuple[EventText, ...], "Events that must be noticed, such as kms:DisableKey; empty: those of the catalogue."
     ] = (),
     max_alarm_threshold: Annotated[int, "Most events within one period that an alarm may wait for."] = 1,
 ) -> Verdict:
@@ -111,8 +111,8 @@ def alarm_kms_key_tampering(
     periods is not worked out. Regions without tables and clusters are not judged.
     """
     own = [one for table, one in keys.items() if table.region == region]
+    gap = next((one for one in (names, *own) if isinstance(one, Gap)), None)
     if not any(isinstance(one, EncryptionKey) and one.type == "customer-managed" for one in own):
-        gap = next((one for one in (names, *own) if isinstance(one, Gap)), None)
         if gap is not None:
             return unknown(gap)
         return not_applicable("No table of the region has a customer managed key.")
@@ -120,5 +120,12 @@ def alarm_kms_key_tampering(
         one.key.name for one in own if isinstance(one, EncryptionKey) and one.key and one.type == "customer-managed"
     }
     return cover(
-        region, detection, config, "kms-key-tampering", mandatory_events, max_alarm_threshold, keys=sorted(used)
+        region,
+        detection,
+        config,
+        "kms-key-tampering",
+        mandatory_events,
+        max_alarm_threshold,
+        keys=sorted(used),
+        unlisted=gap,
     )

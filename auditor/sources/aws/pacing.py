@@ -75,6 +75,9 @@ DOCUMENTED_RATES: dict[str, float] = {
     "ec2:DescribeNetworkInterfaces": 10,
 }
 
+#: Services whose rates hold for the account as a whole, whichever region's facts a call is for.
+GLOBAL_SERVICES = ("iam", "organizations", "route53")
+
 #: For operations without a documented rate.
 DEFAULT_RATE = 20.0
 
@@ -150,7 +153,7 @@ class Pacer:
         """Return the bucket of an operation, or None when there is no pacing."""
         if self.pace == "off":
             return None
-        key = (account, region, operation)
+        key = (account, "" if operation.partition(":")[0] in GLOBAL_SERVICES else region, operation)
         with self._lock:
             if key not in self._buckets:
                 rate = DOCUMENTED_RATES.get(operation, DEFAULT_RATE)

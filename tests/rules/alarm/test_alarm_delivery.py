@@ -207,6 +207,19 @@ def test_a_topic_that_cannot_be_read_is_unknown_unless_it_is_trusted() -> None:
     assert of_alarm(second, **hidden).status is Status.PASS, "another action works"
 
 
+@pytest.mark.parametrize("arn", ["PendingConfirmation", "Deleted"])
+def test_trust_does_not_outweigh_what_is_known_of_a_topic(arn: str) -> None:
+    waiting = {topic(): TopicSubscriptions((Subscription(arn, "email"),))}
+    trusting = Config(trusted_topics=("*",))
+    assert of_alarm(subscriptions=waiting, config=trusting).status is Status.FAIL
+    gone = {topic(): TopicSettings(exists=False)}
+    assert of_alarm(settings=gone, subscriptions={topic(): DENIED}, config=trusting).status is Status.FAIL
+    # Of other targets that tell nobody by themselves, such as a log group, it says that somebody reads them.
+    logs = "arn:aws:logs:eu-west-1:111122223333:log-group:/siem"
+    assert of_rule(logs).status is Status.FAIL
+    assert of_rule(logs, config=trusting).evidence["attested"] == "trusted_topics"
+
+
 def test_what_is_certain_decides_before_what_is_not() -> None:
     assert of_alarm(subscriptions={topic(): TopicSubscriptions(())}, settings={topic(): DENIED}).status is Status.FAIL
     assert (

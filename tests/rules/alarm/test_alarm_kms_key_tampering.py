@@ -95,3 +95,20 @@ def test_what_names_a_key_must_name_every_key_of_the_regions_tables() -> None:
     # The request names a key by its id or by its ARN, as the caller likes.
     by_id = pattern.replace(f'$.resources[0].ARN = "{KEY.arn}"', f'$.requestParameters.keyId = "{KEY.name}"')
     assert judge(keys=held, filters=[metric_filter(by_id)], alarms=[alarm()]).status is Status.FAIL
+
+
+def test_what_names_or_leaves_out_a_key_is_unknown_while_there_may_be_others() -> None:
+    def watching(arn: Any) -> dict[str, Any]:
+        return {"rules": [event_rule(api_calls("kms", eventName=NAMES, resources={"ARN": [arn]}))]}
+
+    held, other = {Table(REGION, "orders"): OWN}, Table(REGION, "invoices")
+    second = EncryptionKey("customer-managed", Key(REGION, "another"), "KeyManager")
+    for named in (KEY.arn, {"anything-but": {"suffix": "/another"}}):
+        given = watching(named)
+        assert judge(keys=held, **given).status is Status.PASS
+        assert judge(keys=held | {other: second}, **given).status is Status.FAIL
+        assert judge(keys=held | {other: DENIED}, **given).missing_permission == "svc:Operation"
+        assert judge(keys=held, names=DENIED, **given).missing_permission == "svc:Operation"
+    assert (
+        judge(keys=held | {other: DENIED}, rules=[event_rule(api_calls("kms", eventName=NAMES))]).status is Status.PASS
+    )

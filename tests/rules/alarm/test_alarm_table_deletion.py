@@ -2,12 +2,15 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from auditor import Severity, Status, Verdict
+from auditor import Severity, Status, Verdict, packs
+from auditor import config as configuration
 from auditor.config import Config
+from auditor.errors import UsageError
 from auditor.facts import (
     AlarmInfo,
     AlarmMetric,
@@ -20,7 +23,8 @@ from auditor.facts import (
     TrailSelectors,
     TrailStatus,
 )
-from auditor.resources import Account, LogGroup, Region, Table, Topic
+from auditor.facts.base import VANISHED
+from auditor.resources import Account, EventRule, LogGroup, Region, Table, Topic
 from tests.alarms import (
     CHINA,
     DELETION,
@@ -373,7 +377,7 @@ def test_hostile_documents_never_crash() -> None:
         assert chain(pattern).status in (Status.FAIL, Status.UNKNOWN)
 
 
-def deletion_of(names: list[str]) -> list[Any]:
+def deletion_of(names: list[Any]) -> list[Any]:
     detail = {"eventName": NAMES, "requestParameters": {"tableName": names}}
     backups = {"eventName": ["DeleteBackup"]}
     return [event_rule(api_calls("dynamodb", **detail)), event_rule(api_calls("dynamodb", **backups), "backups")]
@@ -387,7 +391,68 @@ def test_what_names_tables_must_name_every_one_of_the_region() -> None:
         assert (verdict.status, verdict.evidence["uncovered"]) == (Status.FAIL, ["DeleteTable"])
     # Without a list of tables a name proves nothing.
     assert judge(rules=deletion_of(["invoices", "orders"])).status is Status.FAIL
-    assert judge(rules=deletion_of(["invoices"]), names=DENIED).status is Status.FAIL
+
+
+@pytest.mark.parametrize(
+    ("left_out", "missed"),
+    [
+        ({"anything-but": ["orders"]}, ["DeleteTable on orders"]),
+        ({"anything-but": {"prefix": "inv"}}, ["DeleteTable on invoices"]),
+        ({"anything-but": {"prefix": "tmp-"}}, None),
+    ],
+)
+def test_what_leaves_out_tables_must_leave_out_none_of_the_region(
+    left_out: dict[str, Any], missed: list[str] | None
+) -> None:
+    both = TableNames((Table(REGION, "invoices"), Table(REGION, "orders")))
+    verdict = judge(rules=deletion_of([left_out]), names=both)
+    assert verdict.evidence.get("uncovered") == missed
+    assert verdict.status is (Status.FAIL if missed else Status.PASS)
+    # Something else that looks at no names makes up for it.
+    assert judge(rules=[*deletion_of([left_out]), replace(RULE, rule=EventRule(REGION, "all"))], names=both).status is (
+        Status.PASS
+    )
+
+
+def test_metric_filters_and_queries_that_leave_out_tables() -> None:
+    both = TableNames((Table(REGION, "invoices"), Table(REGION, "orders")))
+    condition = (
+        '(($.eventName = "DeleteTable" && $.requestParameters.tableName != "orders") || $.eventName = DeleteBackup)'
+    )
+    verdict = chain(f'{{ ($.eventSource = "dynamodb.amazonaws.com") && {condition} }}', names=both)
+    assert verdict.evidence["uncovered"] == ["DeleteTable on orders"]
+    assert chain("?DeleteTable ?DeleteBackup", names=both).status is Status.PASS
+    usual: dict[str, Any] = {"kind": "log", "metric": "", "namespace": "", "statistic": "count(*)"}
+    query = (
+        'filter eventName = "DeleteBackup" or (eventName = "DeleteTable" and requestParameters.tableName != "orders")'
+    )
+    watch = alarm(**usual, query=query, log_groups=("trail",))
+    assert judge(alarms=[watch], names=both).evidence["uncovered"] == ["DeleteTable on orders"]
+
+
+def test_without_a_list_of_tables_it_is_unknown_what_a_name_leaves_out() -> None:
+    for pattern in (["invoices"], [{"anything-but": ["orders"]}]):
+        verdict = judge(rules=deletion_of(pattern), names=DENIED)
+        assert (verdict.status, verdict.missing_permission) == (Status.UNKNOWN, "svc:Operation")
+    # Where nothing looks at names, they do not matter.
+    assert judge(rules=[RULE], names=DENIED).status is Status.PASS
+    assert judge(names=DENIED).status is Status.FAIL
+    silent = judge(
+        rules=deletion_of([{"anything-but": ["orders"]}]), names=DENIED, targets={"watch": (), "backups": ()}
+    )
+    assert silent.status is Status.FAIL
+
+
+def test_a_rule_that_was_deleted_in_the_meantime_notices_nothing() -> None:
+    assert judge(rules=[RULE], targets={"watch": VANISHED}).status is Status.FAIL
+    other = replace(RULE, rule=EventRule(REGION, "other"))
+    assert judge(rules=[RULE, other], targets={"watch": VANISHED}).status is Status.PASS
+
+
+def test_a_dimension_may_be_a_field_of_a_list() -> None:
+    one = metric_filter(DELETION, dimensions={"Account": "$.resources[0].accountId"})
+    for account, expected in ((REGION.account.id, Status.PASS), ("999988887777", Status.FAIL)):
+        assert judge(filters=[one], alarms=[alarm(dimensions=(("Account", account),))]).status is expected
 
 
 @pytest.mark.parametrize(
@@ -410,3 +475,11 @@ def test_leaving_out_a_pipelines_role_is_no_hole() -> None:
         '($.eventName = "DeleteBackup")) && ($.userIdentity.arn != "*:assumed-role/deploy/*") }'
     )
     assert chain(pattern).status is Status.PASS
+
+
+def test_an_event_that_is_none_is_refused_with_its_place(tmp_path: Path) -> None:
+    path = tmp_path / "ddbaudit.yaml"
+    path.write_text('rules:\n  alarm-table-deletion:\n    mandatory_events: ["dynamodb DeleteTable"]\n')
+    config, root = configuration.load(path)
+    with pytest.raises(UsageError, match=r"ddbaudit.yaml:3:24: .*mandatory_events\[0\]"):
+        packs.configure(packs.built_in(), config, root, path)

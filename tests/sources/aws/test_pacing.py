@@ -91,3 +91,12 @@ def test_each_account_region_and_operation_has_its_own_bucket() -> None:
 def test_rates_are_of_operations_that_the_auditor_makes_or_will_make() -> None:
     future = {"dynamodb:ListBackups"}
     assert set(DOCUMENTED_RATES) <= declared_operations() | future
+
+
+def test_a_global_services_rate_holds_for_all_regions_together() -> None:
+    pacer = Pacer("documented")
+    zones = "route53:ListHostedZonesByVPC"
+    assert pacer.bucket("1", "eu-west-1", zones) is pacer.bucket("1", "us-east-1", zones)
+    assert pacer.bucket("1", "eu-west-1", zones) is not pacer.bucket("2", "eu-west-1", zones)
+    tables = "dynamodb:ListTables"
+    assert pacer.bucket("1", "eu-west-1", tables) is not pacer.bucket("1", "us-east-1", tables)
