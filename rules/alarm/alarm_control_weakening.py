@@ -97,9 +97,9 @@ def alarm_control_weakening(
 
     Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
     when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
-    that they are noisy. Other languages of log queries,
-    anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
-    periods is not worked out. Calls to CloudTrail are looked for in every region, though those about a trail arrive in
-    its home region; `mandatory_events` can leave them out. Regions without tables and clusters are not judged.
+    that they are noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an
+    alarm does with events that are spread over several periods is not worked out. Calls to CloudTrail are looked for in
+    every region, though those about a trail arrive in its home region; `mandatory_events` can leave them out. Regions
+    without tables and clusters are not judged.
     """
     return cover(region, detection, config, "control-weakening", mandatory_events, max_alarm_threshold, tables=names)

@@ -96,8 +96,8 @@ def alarm_data_exfiltration(
 
     Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
     when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
-    that they are noisy. Other languages of log queries,
-    anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
-    periods is not worked out. Regions without tables and clusters are not judged.
+    that they are noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an
+    alarm does with events that are spread over several periods is not worked out. Regions without tables and clusters
+    are not judged.
     """
     return cover(region, detection, config, "data-exfiltration", mandatory_events, max_alarm_threshold, tables=names)

@@ -106,9 +106,9 @@ def alarm_kms_key_tampering(
 
     Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
     when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
-    that they are noisy. Other languages of log queries,
-    anomaly detection and most metric math are undecidable; what an alarm does with events that are spread over several
-    periods is not worked out. Regions without tables and clusters are not judged.
+    that they are noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an
+    alarm does with events that are spread over several periods is not worked out. Regions without tables and clusters
+    are not judged.
     """
     own = [one for table, one in keys.items() if table.region == region]
     gap = next((one for one in (names, *own) if isinstance(one, Gap)), None)
