@@ -82,7 +82,7 @@ def detection(
         reaching = [
             _Trail(one, statuses.get(one.trail, NOT_ASKED), selectors.get(one.trail, NOT_ASKED))
             for one in {one.trail: one for one in trails.trails}.values()
-            if one.multi_region or one.trail.region.name == region.name
+            if one.reaches(region)
         ]
     groups = _groups(reaching, metric_filters, alarms, mutes)
     listed = () if isinstance(rules, Gap) else rules.rules

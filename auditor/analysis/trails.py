@@ -122,7 +122,7 @@ def management_logging(
     selectors: Mapping[Trail, TrailSelectors | Gap],
 ) -> ManagementLogging:
     """Judge every trail that reaches the region; a shadow copy is the same trail, asked in its home region."""
-    reaching = [info for info in trails.trails if info.multi_region or info.trail.region.name == region.name]
+    reaching = [info for info in trails.trails if info.reaches(region)]
     missing = Gap(Reason.PARTIAL_DATA, "The trail was not asked in its home region.")
     return ManagementLogging(
         tuple(
@@ -269,7 +269,7 @@ def data_logging(
 ) -> DataLogging:
     """Bring together what the trails that reach the region select; a shadow copy is the same trail."""
     missing = Gap(Reason.PARTIAL_DATA, "The trail was not asked in its home region.")
-    reaching = {info.trail for info in trails.trails if info.multi_region or info.trail.region.name == region.name}
+    reaching = {info.trail for info in trails.trails if info.reaches(region)}
     return DataLogging(
         tuple(
             _recorder(trail, statuses.get(trail, missing), selectors.get(trail, missing)) for trail in sorted(reaching)

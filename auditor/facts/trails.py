@@ -22,6 +22,10 @@ class TrailInfo:
     bucket: str | None
     log_group: str | None
 
+    def reaches(self, region: Region) -> bool:
+        """Tell whether the trail records events of a region: it has its home there, or is multi-region."""
+        return self.multi_region or self.trail.region.name == region.name
+
 
 @fact(Region, "cloudtrail:DescribeTrails", lists=(Trail, LogGroup), in_use_only=True)
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the rules on classes of attacks share: is every event noticed, and is somebody told?"""
 
+import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -21,8 +22,31 @@ REFERENCES = [
 #: An event in its short form: ``dynamodb:UpdateTable[deletionProtectionEnabled=false]``, ``dynamodb:*!AccessDenied``.
 EventText = Annotated[str, Meta(pattern=r"^[a-z0-9.-]+:([A-Za-z0-9]+|\*)(\[.*\])?(![A-Za-z0-9.]+)?$")]
 
+#: How all rules on attacks judge an event; each one's page ends with it.
+HOW = """\
+Each event is evaluated, as CloudTrail records it, against metric filters of the log groups that trails deliver to,
+patterns of EventBridge rules on the default bus and queries of log alarms; what merely has the right words in it does
+not count. A metric filter counts with a trail that is logging and records the event, and an alarm in the log group's
+region on exactly its metric (namespace, name, dimensions, unit) that goes off on at most `max_alarm_threshold` events
+in one period: statistic, threshold, periods, data points and missing data are worked out. An EventBridge rule must be
+enabled in this very region, and a trail be logging. Somebody must be told: see `alarm-delivery`. Fails when an event of
+the list is noticed by nothing, or nobody is told of it (low where only a mute rule is the reason). Unknown when what
+could notice it cannot be decided, may not be read, or watches a log group of an account that is not audited. A class
+that `external_detection` names passes as attested, and so does one that only reaches `trusted_topics`.
+
+Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts when it
+notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note that they are
+noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an alarm does with
+events that are spread over several periods is not worked out. Regions without tables and clusters are not judged."""
+
 #: Events that a message names.
 MOST_NAMED = 4
+
+
+def judged_on_events(function: Callable[..., Verdict]) -> Callable[..., Verdict]:
+    """End a rule's page with how its events are judged."""
+    function.__doc__ = f"{inspect.cleandoc(function.__doc__ or '')}\n\n{HOW}"
+    return function
 
 
 @dataclass

@@ -6,7 +6,7 @@ from auditor.config import Config
 from auditor.facts import Detection, EncryptionKey, Gap, TableNames
 from auditor.resources import Region, Table
 
-from ._coverage import REFERENCES, EventText, cover
+from ._coverage import REFERENCES, EventText, cover, judged_on_events
 
 
 @rule(
@@ -73,6 +73,7 @@ Resources:
     ),
     references=REFERENCES,
 )
+@judged_on_events
 def alarm_kms_key_tampering(
     region: Region,
     detection: Detection,
@@ -92,23 +93,6 @@ def alarm_kms_key_tampering(
     Must be noticed: `DisableKey`, `ScheduleKeyDeletion` and `PutKeyPolicy` of KMS. Should be:
     `DeleteImportedKeyMaterial`, `RevokeGrant` and `DisableKeyRotation`. A trail that leaves out KMS hides them. Not
     applicable where no table of the region has a customer managed key.
-
-    Each event is evaluated, as CloudTrail records it, against metric filters of the log groups that trails deliver to,
-    patterns of EventBridge rules on the default bus and queries of log alarms; what merely has the right words in it
-    does not count. A metric filter counts with a trail that is logging and records the event, and an alarm in the log
-    group's region on exactly its metric (namespace, name, dimensions, unit) that goes off on at most
-    `max_alarm_threshold` events in one period: statistic, threshold, periods, data points and missing data are worked
-    out. An EventBridge rule must be enabled in this very region, and a trail be logging. Somebody must be told: see
-    `alarm-delivery`. Fails when an event of the list is noticed by nothing, or nobody is told of it (low where only a
-    mute rule is the reason). Unknown when what could notice it cannot be decided, may not be read, or watches a log
-    group of an account that is not audited. A class that `external_detection` names (kms-key-tampering) passes as
-    attested, and so does one that only reaches `trusted_topics`.
-
-    Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
-    when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
-    that they are noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an
-    alarm does with events that are spread over several periods is not worked out. Regions without tables and clusters
-    are not judged.
     """
     own = [one for table, one in keys.items() if table.region == region]
     gap = next((one for one in (names, *own) if isinstance(one, Gap)), None)

@@ -5,7 +5,7 @@ from auditor.config import Config
 from auditor.facts import Detection, Gap, TableNames
 from auditor.resources import Region
 
-from ._coverage import REFERENCES, EventText, cover
+from ._coverage import REFERENCES, EventText, cover, judged_on_events
 
 
 @rule(
@@ -59,6 +59,7 @@ Resources:
     ),
     references=REFERENCES,
 )
+@judged_on_events
 def alarm_table_deletion(
     region: Region,
     detection: Detection,
@@ -77,22 +78,5 @@ def alarm_table_deletion(
 
     Must be noticed: `DeleteTable` and `DeleteBackup` of DynamoDB. Should be, and stand in the evidence otherwise:
     `DeleteRecoveryPoint` of AWS Backup and the removal of a replica by `UpdateTable`.
-
-    Each event is evaluated, as CloudTrail records it, against metric filters of the log groups that trails deliver to,
-    patterns of EventBridge rules on the default bus and queries of log alarms; what merely has the right words in it
-    does not count. A metric filter counts with a trail that is logging and records the event, and an alarm in the log
-    group's region on exactly its metric (namespace, name, dimensions, unit) that goes off on at most
-    `max_alarm_threshold` events in one period: statistic, threshold, periods, data points and missing data are worked
-    out. An EventBridge rule must be enabled in this very region, and a trail be logging. Somebody must be told: see
-    `alarm-delivery`. Fails when an event of the list is noticed by nothing, or nobody is told of it (low where only a
-    mute rule is the reason). Unknown when what could notice it cannot be decided, may not be read, or watches a log
-    group of an account that is not audited. A class that `external_detection` names (table-deletion) passes as
-    attested, and so does one that only reaches `trusted_topics`.
-
-    Each event is tried as a role, an IAM user and root would cause it. What looks at names of tables or keys counts
-    when it notices the event on every one of the region. Filters that do not look at `eventSource` pass with the note
-    that they are noisy. Other languages of log queries, anomaly detection and most metric math are undecidable; what an
-    alarm does with events that are spread over several periods is not worked out. Regions without tables and clusters
-    are not judged.
     """
     return cover(region, detection, config, "table-deletion", mandatory_events, max_alarm_threshold, tables=names)

@@ -1,5 +1,6 @@
 import fnmatch
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Annotated, Any, Literal
 
 from msgspec import Meta
@@ -7,6 +8,8 @@ from msgspec import Meta
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.facts import Gap, ItemSample, Reason, Sensitivity, TableSettings, Tags
 from auditor.resources import Table
+
+from ._sample import is_empty
 
 ATTESTING_TAG = "client-side-encryption"
 NOT_ENCRYPTED = ("", "none", "false", "no", "off")
@@ -106,7 +109,7 @@ def data_client_side_encryption(
     if not settings.settled or settings.archived:
         return not_applicable(f"The table is {settings.status}.", TableStatus=settings.status)
     evidence = _evidence(sample)
-    if _is_empty(sample, settings):
+    if is_empty(sample, settings):
         return not_applicable("The table has no items.", ItemCount=settings.item_count, **evidence)
     if isinstance(sensitivity, Gap) and require_for == "sensitive":
         return unknown(sensitivity, **evidence)
@@ -119,7 +122,8 @@ def data_client_side_encryption(
     if attested:
         return passed(f"The application encrypts items in a way of its own: {attested}.", attested=attested, **evidence)
     if isinstance(sample, Gap):
-        return unknown(sample, **evidence)
+        hint = f" Or declare it: the tag {ATTESTING_TAG}, or `declared`." if sample.action is None else ""
+        return unknown(replace(sample, detail=sample.detail + hint), **evidence)
     if not sample.items:
         why = sample.skipped or f"reading stopped at {sample.stopped}"
         return unknown(f"No item was read: {why}.", reason=Reason.PARTIAL_DATA, **evidence)
@@ -150,14 +154,6 @@ def _shortfall(sample: ItemSample, current: int, old: int, legacy: str) -> str:
     if signed:
         return f"None of {sample.items} sampled items is encrypted by the client; {signed} are merely signed."
     return f"None of {sample.items} sampled items is encrypted by the client."
-
-
-def _is_empty(sample: ItemSample | Gap, settings: TableSettings) -> bool:
-    if isinstance(sample, ItemSample) and not sample.skipped:
-        return sample.exhausted and not sample.items
-    # A Scan that was refused may have shown items: only where nobody asked for one does ItemCount decide.
-    asked = isinstance(sample, Gap) and sample.action is not None
-    return not asked and settings.item_count == 0
 
 
 def _attested(table: Table, tags: Tags | Gap, declared: Mapping[str, str]) -> str:

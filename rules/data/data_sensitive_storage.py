@@ -9,6 +9,8 @@ from auditor import Members, Remediation, Severity, Side, Status, Verdict, faile
 from auditor.facts import Gap, Hit, ItemSample, Reason, Sensitivity, TableSettings
 from auditor.resources import Table
 
+from ._sample import is_empty
+
 ENCRYPTION = "data-client-side-encryption"
 
 #: Words, as attributes are named, that speak of sensitive data -> whether value detectors look for it.
@@ -124,7 +126,7 @@ def data_sensitive_storage(
     proven = [one for one in hits if one.count >= min_hits and _is_frequent(one, min_ratio)]
     thin = [one for one in hits if one.of < min_hits and _is_frequent(one, min_ratio)]
     evidence = _evidence(sample, hits, settings)
-    if _is_empty(sample, settings):
+    if is_empty(sample, settings):
         return not_applicable("The table has no items.", **evidence)
     if isinstance(sensitivity, Sensitivity) and sensitivity.source:
         evidence["classification"] = sensitivity.source
@@ -192,7 +194,11 @@ def _unclassified(sample: ItemSample | Gap, evidence: dict[str, Any]) -> Verdict
         why = "no items are sampled (`sampling.items_per_table` and `sampling.values`)"
     elif not sample.items:
         why = f"no item was read: {sample.skipped or f'reading stopped at {sample.stopped}'}"
-    return unknown(f"Nothing classifies the table, and {why}.", reason=Reason.PARTIAL_DATA, **evidence)
+    return unknown(
+        f"Nothing classifies the table (a tag of `sensitive.tags` would), and {why}.",
+        reason=Reason.PARTIAL_DATA,
+        **evidence,
+    )
 
 
 def _is_frequent(hit: Hit, min_ratio: float) -> bool:
@@ -207,13 +213,6 @@ def _found(hits: list[Hit]) -> str:
     ]
     keys = " Keys cannot be encrypted." if any(one.key for one in hits) else ""
     return f"Plain values look sensitive: {'; '.join(shown)}.{keys}"
-
-
-def _is_empty(sample: ItemSample | Gap, settings: TableSettings) -> bool:
-    if isinstance(sample, ItemSample) and not sample.skipped:
-        return sample.exhausted and not sample.items
-    asked = isinstance(sample, Gap) and sample.action is not None
-    return not asked and settings.item_count == 0
 
 
 def _suspicious(settings: TableSettings) -> Iterator[tuple[str, bool]]:

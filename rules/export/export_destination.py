@@ -7,6 +7,8 @@ from auditor.config import Config
 from auditor.facts import BucketInfo, BulkOperations, Export, ExportBuckets, Exports, Gap, Reason, Trust
 from auditor.resources import Account, Bucket, Region
 
+from ._listed import known_buckets, not_seen
+
 
 @rule(
     severity=Severity.HIGH,
@@ -86,35 +88,16 @@ def export_destination(
     not asked.
     """
     used: dict[str, list[Export]] = {}
-    known: dict[str, BucketInfo] = {}
     for region in sorted(one for one in {*exports, *bulk} if one.account == account):
-        unseen = [one for one in map(_not_seen, (exports.get(region), bulk.get(region))) if one is not None]
+        unseen = [one for one in map(not_seen, (exports.get(region), bulk.get(region))) if one is not None]
         if unseen:
             # A missing permission is what somebody can do something about.
             yield unknown(min(unseen, key=lambda gap: gap.action is None), about=region)
         for one in (*_exports(exports.get(region)), *_exports(bulk.get(region))):
             used.setdefault(one.bucket, []).append(one)
-        held = buckets.get(region)
-        if isinstance(held, ExportBuckets):
-            known |= {name: info for name, info in held.buckets.items() if name not in known or info.own}
-    gaps = [one for region, one in sorted(buckets.items()) if region.account == account and isinstance(one, Gap)]
-    missing = gaps[0] if gaps else Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:ListBucket")
+    known, missing = known_buckets(account, buckets, "s3:ListBucket")
     for name, entries in sorted(used.items()):
         yield _judge(account, name, entries, known.get(name, missing), trust, config, allowed_export_buckets)
-
-
-def _not_seen(listing: Exports | BulkOperations | Gap | None) -> Gap | None:
-    """Return why there may be further buckets than those that a listing names."""
-    if listing is None or isinstance(listing, Gap):
-        return listing
-    if listing.unread:
-        return next(iter(listing.unread.values()))
-    exports = isinstance(listing, Exports)
-    omitted = sum(listing.omitted.values()) if isinstance(listing, Exports) else listing.omitted
-    if not omitted:
-        return None
-    what = f"{omitted} older {'exports' if exports else 'bulk operations'}"
-    return Gap(Reason.PARTIAL_DATA, f"There are too many to look at all: {what} were left out, and so their buckets.")
 
 
 def _exports(listing: Exports | BulkOperations | Gap | None) -> tuple[Export, ...]:

@@ -9,11 +9,12 @@ from auditor.facts import (
     ExportBuckets,
     Exports,
     Gap,
-    Reason,
     Sensitivity,
     TableNames,
 )
 from auditor.resources import Account, Bucket, Region, Table
+
+from ._listed import known_buckets, not_seen
 
 #: ``SSEAlgorithm`` of a bucket that encrypts with KMS; the second does so in two layers.
 KMS = ("aws:kms", "aws:kms:dsse")
@@ -86,27 +87,18 @@ def export_encryption(
     the latest of every table first: where there are more, the region is unknown.
     """
     latest: dict[str, dict[str, Export]] = {}
-    infos: dict[str, BucketInfo] = {}
     for region in sorted(one for one in exports if one.account == account):
         listing = exports[region]
-        gap = listing if isinstance(listing, Gap) else next(iter(listing.unread.values()), None)
-        if gap is None and isinstance(listing, Exports) and listing.omitted:
-            omitted = sum(listing.omitted.values())
-            text = f"There are too many to look at all: {omitted} older exports were left out, and so their encryption."
-            gap = Gap(Reason.PARTIAL_DATA, text)
+        gap = not_seen(listing)
         if gap is not None:
             yield unknown(gap, about=region)
         if isinstance(listing, Exports):
             for one in listing.exports:  # newest first
                 if one.wrote:
                     latest.setdefault(one.bucket, {}).setdefault(one.table_arn, one)
-        held = buckets.get(region)
-        if isinstance(held, ExportBuckets):
-            infos |= {name: info for name, info in held.buckets.items() if name not in infos or info.own}
-    gaps = [one for region, one in sorted(buckets.items()) if region.account == account and isinstance(one, Gap)]
-    missing = Gap(Reason.PARTIAL_DATA, "The bucket was not asked about.", "s3:GetEncryptionConfiguration")
+    infos, missing = known_buckets(account, buckets, "s3:GetEncryptionConfiguration")
     for name, by_table in sorted(latest.items()):
-        info = infos.get(name, gaps[0] if gaps else missing)
+        info = infos.get(name, missing)
         owner = next((one.owner for one in by_table.values() if one.owner), account.id)
         about = Bucket(Account(owner, account.partition), name)
         judged = [
