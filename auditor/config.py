@@ -20,6 +20,7 @@ from msgspec import Meta, Struct, field
 from auditor.errors import UsageError
 
 Level = Literal["critical", "high", "medium", "low", "informational"]
+Format = Literal["html", "json", "csv", "markdown", "junit", "sarif", "ocsf", "asff"]
 Text = Annotated[str, Meta(min_length=1)]
 
 
@@ -93,13 +94,17 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     skip: tuple[Text, ...] = ()
     severity: Level | None = None
     rules_dir: Annotated[tuple[Text, ...], "Code, so it counts only in a file that is named with --config."] = ()
-    format: tuple[Literal["html", "json"], ...] = ("html", "json")
+    format: tuple[Format, ...] = ("html", "json")
+    template: Annotated[Text | None, "Code, so it counts only in a file that is named with --config."] = None
     output: Text | None = "ddbaudit-report"
     snapshot: Text | None = field(default=None, name="from")
     save_snapshot: Text | None = None
     fail_on: Level | Literal["none"] | None = "high"
     allow_incomplete: bool = False
     exit_zero: bool = False
+    baseline: Text | None = None
+    previous: Text | None = None
+    new_only: bool = False
     pace: Literal["documented", "adaptive", "off"] | None = "documented"
     workers: Annotated[int, Meta(ge=1)] | None = 1
     quiet: bool = False
@@ -141,7 +146,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_topics: tuple[str, ...] = ()
     end_user_providers: tuple[str, ...] = ()
     public_tables: tuple[str, ...] = ()
-    baseline: str | None = None
+    baseline: Annotated[str | None, "The file of accepted findings (`ddbaudit baseline create` writes one)."] = None
     run: Run = Run()
     rules: Annotated[Mapping[str, Mapping[str, Any]], "Settings of single rules, by rule id."] = field(
         default_factory=dict

@@ -10,13 +10,10 @@ import base64
 import functools
 import hashlib
 import json
-import math
 import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime
-from enum import Enum
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union
 
@@ -26,9 +23,8 @@ from markupsafe import Markup, escape
 
 from auditor import permissions
 from auditor.packs import bundled
-from auditor.report import Report, document, utc
+from auditor.report import Report, document, json_value, utc
 from auditor.report_view import View
-from auditor.resources import Resource
 from auditor.rule_api import Rule
 from auditor.text import plain
 from auditor.wording import PRACTICES, SIDES
@@ -134,27 +130,6 @@ def as_json(value: object) -> Markup:
     """Return a value as JSON on one line, in ASCII: what is invisible is escaped."""
     text = json.dumps(json_value(value), ensure_ascii=True, allow_nan=False)
     return Markup(text.replace("\x7f", "\\u007f"))  # noqa: S704 - JSON has its own escapes
-
-
-def json_value(value: object) -> Any:
-    """Return a value as JSON can hold it; evidence of third-party rules may be anything."""
-    if isinstance(value, Enum):
-        value = value.value
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return value if math.isfinite(value) else str(value)
-    if isinstance(value, Mapping):
-        return {str(json_value(key)): json_value(one) for key, one in value.items()}
-    if isinstance(value, set | frozenset):
-        return sorted((json_value(one) for one in value), key=str)
-    if isinstance(value, list | tuple):
-        return [json_value(one) for one in value]
-    if isinstance(value, Resource):
-        return value.arn
-    if isinstance(value, datetime):
-        return utc(value)
-    return value.isoformat() if isinstance(value, date) else str(value)
 
 
 def prose(text: str) -> Markup:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from datetime import date, datetime
+from enum import Enum
+from typing import Any, Literal
 
 from auditor.inventory import Caller, CallError, Scope
 from auditor.resources import Resource, account_of, region_of
@@ -27,6 +29,75 @@ WEIGHTS = {
 
 
 @dataclass(frozen=True, slots=True)
+class Acceptance:
+    """Why somebody accepts a failure or a doubt, as an entry of the acceptance file says it.
+
+    Attributes:
+        reason: Why it is accepted.
+        by: Who accepts it.
+        until: The last day on which it is accepted (UTC).
+        ticket: Where it is tracked.
+        expired: That day is over, so the finding counts again.
+    """
+
+    reason: str
+    by: str
+    until: date
+    ticket: str | None = None
+    expired: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AcceptanceUse:
+    """What one entry of the acceptance file did in this run.
+
+    Attributes:
+        rules: Ids or globs of rules.
+        resource: Glob on ARNs.
+        sub_key: Glob on sub-keys; None: any.
+        tags: Tags that the resource must have.
+        acceptance: Reason, owner, end.
+        line: Where the entry starts in the file, from 1.
+        findings: How many failures and doubts it matches.
+        could_match: Something that the run did not look at (a rule, account or region) keeps it from being called
+            stale.
+    """
+
+    rules: tuple[str, ...]
+    resource: str
+    sub_key: str | None
+    tags: Mapping[str, str]
+    acceptance: Acceptance
+    line: int
+    findings: int
+    could_match: bool = False
+
+    @property
+    def state(self) -> Literal["expired", "stale", "used", "idle"]:
+        """What is to be done about the entry: extend or remove it, remove it, nothing, nothing in this run."""
+        if self.acceptance.expired:
+            return "expired"
+        if self.findings:
+            return "used"
+        return "idle" if self.could_match else "stale"
+
+
+@dataclass(frozen=True, slots=True)
+class Previous:
+    """The report that this run was compared with.
+
+    Attributes:
+        run_id: Its run.
+        finished: When that run finished.
+        fixed: Failures of that run that passed, or did not apply any more, or whose resource is gone.
+    """
+
+    run_id: str
+    finished: datetime
+    fixed: int
+
+
+@dataclass(frozen=True, slots=True)
 class Finding:
     """One verdict of one rule on one resource.
 
@@ -37,6 +108,9 @@ class Finding:
         sub_key: Tells several findings of one rule on one resource apart.
         reason: For ``unknown`` why; for ``not_applicable`` possibly ``not_declared``.
         missing_permission: The IAM action that would have helped.
+        state: For a failure or a doubt compared with a previous report: was it there already? None: not compared.
+        acceptance: The entry of the acceptance file that accepts a failure or a doubt, or did until it expired.
+        counted_before: The previous run failed its gate on this finding already.
     """
 
     rule: str
@@ -48,6 +122,14 @@ class Finding:
     sub_key: str | None = None
     reason: str | None = None
     missing_permission: str | None = None
+    state: Literal["new", "unchanged"] | None = None
+    acceptance: Acceptance | None = None
+    counted_before: bool = False
+
+    @property
+    def accepted(self) -> bool:
+        """Somebody accepts it, and that has not expired."""
+        return self.acceptance is not None and not self.acceptance.expired
 
     @property
     def id(self) -> str:
@@ -69,11 +151,13 @@ class Gate:
         fail_on: Lowest severity of a failure that counts; None: none does.
         counted: How many findings count.
         exit_code: 0, 3 or 4, options such as ``--exit-zero`` applied.
+        new_only: Only what the previous run did not count already counts.
     """
 
     fail_on: Severity | None
     counted: int
     exit_code: int
+    new_only: bool = False
 
     @property
     def passed(self) -> bool:
@@ -105,7 +189,10 @@ class Report:
         resources: Every resource with a finding and every table and cluster that was found, by ARN.
         tags: Tags of the tables and clusters whose tags are known.
         errors: Calls that failed, each with the rules that needed them.
-        complete: Everything could be evaluated.
+        complete: Everything could be evaluated, but for doubts that somebody accepts.
+        acceptances: The entries of the acceptance file, in its order.
+        acceptance_file: Its name; None: there was none.
+        previous: What the run was compared with; None: nothing.
     """
 
     version: str
@@ -118,6 +205,24 @@ class Report:
     errors: tuple[tuple[CallError, tuple[str, ...]], ...]
     complete: bool
     gate: Gate
+    acceptances: tuple[AcceptanceUse, ...] = ()
+    acceptance_file: str | None = None
+    previous: Previous | None = None
+
+    @property
+    def accepted(self) -> int:
+        """Number of failures and doubts that are accepted."""
+        return sum(finding.accepted for finding in self.findings)
+
+    @property
+    def open_unknown(self) -> int:
+        """Number of doubts that nobody accepts."""
+        return sum(finding.status is Status.UNKNOWN and not finding.accepted for finding in self.findings)
+
+    @property
+    def new(self) -> int:
+        """Number of failures that the previous report does not have."""
+        return sum(finding.status is Status.FAIL and finding.state == "new" for finding in self.findings)
 
     @property
     def by_status(self) -> dict[str, int]:
@@ -133,12 +238,15 @@ class Report:
 
     @property
     def score(self) -> float | None:
-        """100 x passed / (passed + failed), weighted by severity; None if nothing was judged."""
+        """100 x passed / (passed + failed), weighted by severity; None if nothing was judged.
+
+        Failures that are accepted do not weigh.
+        """
         weight: Counter[Status] = Counter()
         composite = {rule.id for rule in self.rules if rule.composed_of}
         for finding in self.findings:
-            if finding.rule in composite:
-                continue  # it says again what its members say
+            if finding.rule in composite or (finding.status is Status.FAIL and finding.accepted):
+                continue  # a composite says again what its members say
             weight[finding.status] += WEIGHTS[finding.severity]
         judged = weight[Status.PASS] + weight[Status.FAIL]
         return round(100 * weight[Status.PASS] / judged, 1) if judged else None
@@ -151,15 +259,27 @@ def judge_gate(
     complete: bool,
     allow_incomplete: bool = False,
     exit_zero: bool = False,
+    new_only: bool = False,
 ) -> Gate:
-    """Return the gate: 3 for failures at or above ``fail_on``, else 4 for an incomplete run, else 0."""
-    counted = sum(
-        1
-        for finding in findings
-        if finding.status is Status.FAIL and fail_on is not None and finding.severity >= fail_on
-    )
+    """Return the gate: 3 for failures at or above ``fail_on`` that nobody accepts, else 4 if incomplete, else 0.
+
+    Args:
+        findings: All findings.
+        fail_on: Lowest severity of a failure that counts; None: none does.
+        complete: Everything could be evaluated.
+        allow_incomplete: 0 instead of 4.
+        exit_zero: 0 instead of 3 and 4.
+        new_only: What the previous run counted already does not count.
+    """
+    counted = sum(counts(finding, fail_on) and not (new_only and finding.counted_before) for finding in findings)
     code = 3 if counted else 0 if complete or allow_incomplete else 4
-    return Gate(fail_on, counted, 0 if exit_zero else code)
+    return Gate(fail_on, counted, 0 if exit_zero else code, new_only)
+
+
+def counts(finding: Finding, fail_on: Severity | None) -> bool:
+    """Tell whether a finding fails a gate: a failure at or above ``fail_on`` that nobody accepts."""
+    failed = finding.status is Status.FAIL and not finding.accepted
+    return failed and fail_on is not None and finding.severity >= fail_on
 
 
 def exit_line(report: Report) -> str:
@@ -167,8 +287,16 @@ def exit_line(report: Report) -> str:
     gate = report.gate
     level = gate.fail_on.label if gate.fail_on is not None else "none"
     findings = "finding" if gate.counted == 1 else "findings"
-    parts = [f"{gate.counted} {findings} at or above {level}", f"{report.by_status['unknown']} unknown"]
-    if not report.complete and not report.by_status["unknown"]:
+    kind = "new " if gate.new_only else ""
+    told = f"{gate.counted} {kind}{findings} at or above {level}"
+    if report.previous is not None and not gate.new_only:
+        new = sum(counts(one, gate.fail_on) and one.state == "new" for one in report.findings)
+        told += f" ({new} new)"
+    parts = [told]
+    if report.acceptance_file is not None:
+        parts.append(f"{report.accepted} accepted")
+    parts.append(f"{report.open_unknown} unknown")
+    if not report.complete and not report.open_unknown:
         parts.append("incomplete")
     return f"ddbaudit: exit {gate.exit_code}: {', '.join(parts)}"
 
@@ -196,17 +324,27 @@ def document(report: Report) -> dict[str, Any]:
             "byStatus": report.by_status,
             "failedBySeverity": report.failed_by_severity,
             "score": report.score,
-            "accepted": 0,
+            "accepted": report.accepted,
+            "previous": None
+            if report.previous is None
+            else {
+                "runId": report.previous.run_id,
+                "finishedAt": utc(report.previous.finished),
+                "new": report.new,
+                "fixed": report.previous.fixed,
+            },
             "gate": {
                 "failOn": report.gate.fail_on.label if report.gate.fail_on is not None else "none",
                 "passed": report.gate.passed,
                 "exitCode": report.gate.exit_code,
                 "counted": report.gate.counted,
+                "newOnly": report.gate.new_only,
             },
         },
         "rules": [_rule(rule) for rule in report.rules],
         "resources": [_resource(resource, report.tags.get(resource, {})) for resource in report.resources],
         "findings": [_finding(finding) for finding in report.findings],
+        "acceptances": [_use(use) for use in report.acceptances],
         "errors": [
             {
                 "account": error.account,
@@ -270,6 +408,50 @@ def _finding(finding: Finding) -> dict[str, Any]:
         "subKey": finding.sub_key,
         "reason": finding.reason,
         "missingPermission": finding.missing_permission,
-        "state": None,
-        "acceptance": None,
+        "state": finding.state,
+        "acceptance": _acceptance(finding.acceptance) if finding.acceptance is not None else None,
     }
+
+
+def _acceptance(acceptance: Acceptance) -> dict[str, Any]:
+    return {
+        "reason": acceptance.reason,
+        "by": acceptance.by,
+        "until": acceptance.until.isoformat(),
+        "ticket": acceptance.ticket,
+        "expired": acceptance.expired,
+    }
+
+
+def _use(use: AcceptanceUse) -> dict[str, Any]:
+    return {
+        "rules": list(use.rules),
+        "resource": use.resource,
+        "subKey": use.sub_key,
+        "tags": dict(sorted(use.tags.items())),
+        **_acceptance(use.acceptance),
+        "line": use.line,
+        "state": use.state,
+        "findings": use.findings,
+    }
+
+
+def json_value(value: object) -> Any:
+    """Return a value as JSON can hold it; evidence of third-party rules may be anything."""
+    if isinstance(value, Enum):
+        value = value.value
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return value if math.isfinite(value) else str(value)
+    if isinstance(value, Mapping):
+        return {str(json_value(key)): json_value(one) for key, one in value.items()}
+    if isinstance(value, set | frozenset):
+        return sorted((json_value(one) for one in value), key=str)
+    if isinstance(value, list | tuple):
+        return [json_value(one) for one in value]
+    if isinstance(value, Resource):
+        return value.arn
+    if isinstance(value, datetime):
+        return utc(value)
+    return value.isoformat() if isinstance(value, date) else str(value)

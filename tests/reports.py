@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import Any
 
 from auditor import packs
 from auditor.inventory import Caller, CallError, Scope
-from auditor.report import Finding, Report, RunInfo, judge_gate
+from auditor.report import Acceptance, AcceptanceUse, Finding, Previous, Report, RunInfo, judge_gate
 from auditor.resources import Account, DaxCluster, Key, Region, Resource, Table
 from auditor.rule_api import Rule, Severity, Status
 
@@ -40,12 +40,15 @@ def made(
     complete: bool | None = None,
     fail_on: Severity | None = Severity.HIGH,
     caller: str = "arn:aws:sts::111122223333:assumed-role/auditor/run",
+    acceptances: Iterable[AcceptanceUse] = (),
+    previous: Previous | None = None,
     **gate: bool,
 ) -> Report:
-    """Return a report; complete, unless told otherwise, when nothing is unknown."""
+    """Return a report; complete, unless told otherwise, when nothing is unknown that nobody accepts."""
     findings = tuple(sorted(findings, key=lambda finding: finding.sort_key))
+    acceptances = tuple(acceptances)
     if complete is None:
-        complete = all(finding.status is not Status.UNKNOWN for finding in findings)
+        complete = all(finding.status is not Status.UNKNOWN or finding.accepted for finding in findings)
     return Report(
         "1.2.3",
         RunInfo("0f" * 16, STARTED, FINISHED, "aws", Caller(SHOP.id, caller)),
@@ -57,6 +60,9 @@ def made(
         tuple(errors),
         complete,
         judge_gate(findings, fail_on, complete=complete, **gate),
+        acceptances,
+        "accepted.yaml" if acceptances else None,
+        previous,
     )
 
 
@@ -122,6 +128,53 @@ def mixed() -> Report:
             (call_error("ListTables", region="us-west-2", fact="TableNames"), ("table-pitr",)),
             (call_error(code="ResourceNotFoundException", message="gone"), ()),
         ],
+    )  # fmt: skip
+
+
+ACCEPTED = Acceptance("Rebuilt every night from S3.", "data-platform", date(2026, 6, 30), "SEC-123")
+EXPIRED = Acceptance("Moves to the new account in autumn.", "shop-team", date(2025, 12, 31), None, expired=True)
+
+
+def compared() -> Report:
+    """Return a report with accepted findings, an expired and a stale acceptance, compared with an earlier report."""
+    return made(
+        [
+            finding(state="new", evidence={"DeletionProtectionEnabled": False}),
+            finding(resource=CARTS, severity=Severity.MEDIUM, state="unchanged", acceptance=ACCEPTED),
+            finding(
+                "table-pitr", message="Point-in-time recovery is off.", state="unchanged", acceptance=EXPIRED
+            ),
+            finding(
+                "kms-key-usable",
+                FOREIGN_KEY,
+                severity=Severity.CRITICAL,
+                message="The key's state is PendingDeletion.",
+                evidence={"KeyState": "PendingDeletion"},
+                state="unchanged",
+                counted_before=True,
+            ),
+            finding(
+                "table-encryption-key",
+                status=Status.UNKNOWN,
+                message="kms:DescribeKey is not allowed.",
+                reason="access_denied",
+                missing_permission="kms:DescribeKey",
+                state="new",
+                acceptance=ACCEPTED,
+            ),
+            finding("table-replica-parity", ACCOUNTS, Status.UNKNOWN, message="Not collected.", reason="partial_data"),
+            finding(resource=ACCOUNTS, status=Status.PASS, message="Deletion protection is on."),
+            finding(
+                "trail-management-logging", FRANKFURT, Status.NOT_APPLICABLE, message="The region has no tables."
+            ),
+        ],
+        tags={ORDERS: {"env": "prod"}},
+        acceptances=[
+            AcceptanceUse(("table-*",), "arn:aws:dynamodb:*:111122223333:table/*", None, {}, ACCEPTED, 3, 2),
+            AcceptanceUse(("table-pitr",), ORDERS.arn, None, {}, EXPIRED, 9, 1),
+            AcceptanceUse(("table-pitr",), "arn:aws:dynamodb:*:*:table/gone", None, {"env": "dev"}, ACCEPTED, 15, 0),
+        ],
+        previous=Previous("0e" * 16, datetime(2026, 1, 24, 12, 0, 7, tzinfo=UTC), 3),
     )  # fmt: skip
 
 

@@ -18,7 +18,6 @@ from auditor.render import (
     FORMATS,
     html_report,
     json_report,
-    json_value,
     plural,
     prose,
     report_schema,
@@ -27,7 +26,7 @@ from auditor.render import (
     shown_value,
     type_name,
 )
-from auditor.report import Report, document
+from auditor.report import Report, document, json_value
 from auditor.resources import (
     Account,
     DaxCluster,

@@ -136,7 +136,7 @@ def test_every_option_of_run_may_stand_in_the_file_but_for_the_files_own() -> No
         if isinstance(option, click.Option)
     }
     assert set(Run.__struct_encode_fields__) == options - {"config", "help"}
-    assert {key for _, key, *_ in TABLE} | set(FLAGS) | {"config", "rules_dir"} == options - {"help"}
+    assert {key for _, key, *_ in TABLE} | set(FLAGS) | {"config", "rules_dir", "template"} == options - {"help"}
 
 
 def test_the_defaults_that_the_file_shows_are_the_commands(ddbaudit: Command, settled: list[Settings]) -> None:
