@@ -22,6 +22,8 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("fail_on", "fail_on", ["--fail-on", "low"], "medium", "none", ("low", "medium", "none", "high")),
     ("pace", "pace", ["--pace", "documented"], "adaptive", "off", ("documented", "adaptive", "off", "documented")),
     ("log_level", "log_level", ["--log-level", "error"], "info", "debug", ("error", "info", "debug", "warning")),
+    ("baseline", "baseline", ["--baseline", "a.yaml"], "b.yaml", "c.yaml", ("a.yaml", "b.yaml", "c.yaml", None)),
+    ("previous", "previous", ["--previous", "a.json"], "b.json", "c.json", ("a.json", "b.json", "c.json", None)),
     ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, 1)),
     (
         "region",
@@ -56,7 +58,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
         (("html",), ("json", "html"), ("json",), ("html", "json")),
     ),
 ]
-FLAGS = ["allow_incomplete", "exit_zero", "quiet", "no_color"]
+FLAGS = ["allow_incomplete", "exit_zero", "new_only", "quiet", "no_color"]
 
 
 @pytest.fixture
