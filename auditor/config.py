@@ -95,16 +95,12 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     severity: Level | None = None
     rules_dir: Annotated[tuple[Text, ...], "Code, so it counts only in a file that is named with --config."] = ()
     format: tuple[Format, ...] = ("html", "json")
-    template: Annotated[Text | None, "Code, so it counts only in a file that is named with --config."] = None
     output: Text | None = "ddbaudit-report"
     snapshot: Text | None = field(default=None, name="from")
     save_snapshot: Text | None = None
     fail_on: Level | Literal["none"] | None = "high"
     allow_incomplete: bool = False
     exit_zero: bool = False
-    baseline: Text | None = None
-    previous: Text | None = None
-    new_only: bool = False
     pace: Literal["documented", "adaptive", "off"] | None = "documented"
     workers: Annotated[int, Meta(ge=1)] | None = 1
     quiet: bool = False
@@ -146,7 +142,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_topics: tuple[str, ...] = ()
     end_user_providers: tuple[str, ...] = ()
     public_tables: tuple[str, ...] = ()
-    baseline: Annotated[str | None, "The file of accepted findings (`ddbaudit baseline create` writes one)."] = None
+    baseline: str | None = None
     run: Run = Run()
     rules: Annotated[Mapping[str, Mapping[str, Any]], "Settings of single rules, by rule id."] = field(
         default_factory=dict

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -28,6 +29,12 @@ class Tally:
         """Count findings."""
         counted = Counter(finding.status for finding in findings)
         return cls(*(counted[status] for status in STATUSES))
+
+    @classmethod
+    def sum(cls, tallies: Iterable[Tally]) -> Tally:
+        """Add counts up."""
+        columns = list(zip(*(tally.by_status.values() for tally in tallies), strict=True))
+        return cls(*(sum(column) for column in columns))
 
     @property
     def by_status(self) -> dict[Status, int]:
@@ -100,6 +107,67 @@ def failed_calls(errors: Iterable[tuple[CallError, tuple[str, ...]]]) -> list[Fa
             )
         )
     return calls
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A control of a framework.
+
+    Attributes:
+        rules: Ids of the rules of this run that support it.
+        tally: What they found.
+    """
+
+    id: str
+    rules: tuple[str, ...]
+    tally: Tally
+
+    @property
+    def status(self) -> Status | None:
+        """Fail if one of its rules fails, else unknown if one is, and so on; None: nothing was judged."""
+        return self.tally.worst
+
+
+@dataclass(frozen=True, slots=True)
+class Framework:
+    """A framework with the controls that rules support."""
+
+    name: str
+    controls: tuple[Control, ...]
+
+    @property
+    def by_status(self) -> dict[Status, int]:
+        """Number of controls by their status."""
+        counted = Counter(control.status for control in self.controls)
+        return {status: counted[status] for status in STATUSES}
+
+
+def frameworks(report: Report) -> list[Framework]:
+    """Return the frameworks whose controls the rules of a run support, by name, their controls in natural order."""
+    supported: dict[str, dict[str, list[str]]] = {}
+    for rule in report.rules:
+        for name, ids in rule.controls.items():
+            for one in ids:
+                supported.setdefault(name, {}).setdefault(one, []).append(rule.id)
+    found: dict[str, list[Finding]] = {}
+    for finding in report.findings:
+        found.setdefault(finding.rule, []).append(finding)
+    tallies = {rule: Tally.of(here) for rule, here in found.items()}
+    return [
+        Framework(
+            name,
+            tuple(
+                Control(one, tuple(sorted(rules)), Tally.sum(tallies[rule] for rule in rules if rule in tallies))
+                for one, rules in sorted(controls.items(), key=lambda item: _natural(item[0]))
+            ),
+        )
+        for name, controls in sorted(supported.items())
+    ]
+
+
+def _natural(text: str) -> list[tuple[int, str]]:
+    """Return a key that sorts AC-4 before AC-21."""
+    return [(int(part), "") if part.isdigit() else (-1, part) for part in re.split(r"([0-9]+)", text) if part]
 
 
 class Coverage:

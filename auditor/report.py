@@ -135,7 +135,7 @@ class Finding:
     def id(self) -> str:
         """The same over runs and versions: sha256 of rule id NUL resource id (NUL sub-key)."""
         parts = [self.rule, self.resource.arn, *([self.sub_key] if self.sub_key is not None else [])]
-        return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+        return hashlib.sha256("\0".join(parts).encode("utf-8", "surrogatepass")).hexdigest()
 
     @property
     def sort_key(self) -> tuple[int, str, str, str]:

@@ -13,9 +13,21 @@ from typing import Any
 
 import msgspec
 
-from auditor.overview import Cause, Coverage, FailedCall, Place, Tally, causes, failed_calls, places
+from auditor import report_data
+from auditor.overview import (
+    Cause,
+    Coverage,
+    FailedCall,
+    Framework,
+    Place,
+    Tally,
+    causes,
+    failed_calls,
+    frameworks,
+    places,
+)
 from auditor.placeholders import filled
-from auditor.report import WEIGHTS, Finding, Report
+from auditor.report import WEIGHTS, AcceptanceUse, Finding, Report
 from auditor.resources import Account, Resource, account_of, region_of
 from auditor.rule_api import Rule, Severity, Status
 from auditor.wording import GLOBAL, PRACTICES, REASONS, SIDES, SOURCES, STATUSES
@@ -25,18 +37,16 @@ from auditor.wording import GLOBAL, PRACTICES, REASONS, SIDES, SOURCES, STATUSES
 class Group:
     """Findings of one rule that stand together."""
 
-    anchor: str
     rule: Rule
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A rule with the count of its findings, and where those of each status begin."""
+    """A rule with the count of its findings."""
 
     rule: Rule
     tally: Tally
-    anchors: Mapping[Status, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +57,10 @@ class Row:
     name: str
     tally: Tally
     rules: tuple[Judged, ...]
+
+
+#: Findings that are there without JavaScript, entries of the acceptance file on the page: a page has to open.
+MOST_STATIC, MOST_ENTRIES = 100, 200
 
 
 class View:
@@ -74,33 +88,70 @@ class View:
 
     # Findings
 
-    def _groups(self, findings: Iterable[Finding], prefix: str) -> list[Group]:
+    @cached_property
+    def data(self) -> str:
+        """All findings, for the script."""
+        return report_data.data(self.report)
+
+    @cached_property
+    def left_out(self) -> int:
+        """How many findings the script does not have, for their number."""
+        return report_data.left_out(self.data)
+
+    @property
+    def held(self) -> int:
+        """How many findings the script has."""
+        return self.tally.total - self.left_out
+
+    @cached_property
+    def static(self) -> list[Finding]:
+        """The findings that are there without JavaScript: the worst failures, then what is unknown."""
+        return [*self.by_status[Status.FAIL], *self.by_status[Status.UNKNOWN]][:MOST_STATIC]
+
+    @property
+    def static_left_out(self) -> int:
+        """How many findings JavaScript would show besides."""
+        return self.tally.total - len(self.static)
+
+    def _groups(self, findings: Iterable[Finding]) -> list[Group]:
         return [
-            Group(f"{prefix}-{rule_id}", self._rules[rule_id], tuple(found))
+            Group(self._rules[rule_id], tuple(found))
             for rule_id, found in groupby(findings, key=lambda finding: finding.rule)
         ]
 
     @cached_property
     def failures(self) -> list[tuple[Severity, int, list[Group]]]:
-        """Failures by severity, worst first, and by rule; severities without one are left out."""
-        levels = [
-            (severity, list(found))
-            for severity, found in groupby(self.by_status[Status.FAIL], key=lambda finding: finding.severity)
-        ]
-        return [(severity, len(found), self._groups(found, severity.label)) for severity, found in levels]
+        """The worst failures by severity and rule; severities without one are left out."""
+        failed = self.report.failed_by_severity
+        levels = groupby(
+            (one for one in self.static if one.status is Status.FAIL), key=lambda finding: finding.severity
+        )
+        return [(severity, failed[severity.label], self._groups(found)) for severity, found in levels]
 
     @cached_property
-    def others(self) -> Mapping[Status, list[Group]]:
-        """All other findings by status and rule, the most severe rules first."""
+    def doubts(self) -> list[Group]:
+        """What is unknown, the most severe rules first."""
+        return self._groups(one for one in self.static if one.status is Status.UNKNOWN)
 
-        def order(one: Finding) -> tuple[Any, ...]:
-            return (-self._rules[one.rule].severity, one.rule, one.sort_key)
+    @staticmethod
+    def acceptance_word(finding: Finding) -> str:
+        """Return in short until when a finding is accepted."""
+        accepted = finding.acceptance
+        assert accepted is not None
+        return f"Accepted until {accepted.until}" + (": expired" if accepted.expired else "")
 
-        return {
-            status: self._groups(sorted(found, key=order), status)
-            for status, found in self.by_status.items()
-            if status is not Status.FAIL
-        }
+    # Acceptance file
+
+    @cached_property
+    def acceptances(self) -> list[AcceptanceUse]:
+        """The entries of the acceptance file: what needs a hand first."""
+        order = ("expired", "stale", "used", "idle")
+        return sorted(self.report.acceptances, key=lambda use: (order.index(use.state), use.line))[:MOST_ENTRIES]
+
+    @property
+    def acceptances_left_out(self) -> int:
+        """How many entries are not shown."""
+        return len(self.report.acceptances) - len(self.acceptances)
 
     def place_of(self, resource: Resource) -> tuple[str, str, str]:
         """Return the region, account number and account name of a resource."""
@@ -116,15 +167,8 @@ class View:
     @cached_property
     def judged(self) -> list[Judged]:
         """Every rule, the most severe first."""
-        anchors: dict[str, dict[Status, str]] = {rule_id: {} for rule_id in self._rules}
-        for _, _, groups in self.failures:
-            for group in groups:
-                anchors[group.rule.id].setdefault(Status.FAIL, group.anchor)
-        for status, groups in self.others.items():
-            for group in groups:
-                anchors[group.rule.id].setdefault(status, group.anchor)
         ordered = sorted(self.report.rules, key=lambda rule: (-rule.severity, rule.id))
-        return [Judged(rule, Tally.of(self._of_rule[rule.id]), anchors[rule.id]) for rule in ordered]
+        return [Judged(rule, Tally.of(self._of_rule[rule.id])) for rule in ordered]
 
     def _row(self, code: str, name: str, rules: Iterable[Judged]) -> Row:
         rules = tuple(rules)
@@ -148,6 +192,11 @@ class View:
             self._row(code, name, (one for one in self.judged if code in one.rule.practices))
             for code, name in known.items()
         ]
+
+    @cached_property
+    def frameworks(self) -> list[Framework]:
+        """Every framework with the controls that rules of this run support."""
+        return frameworks(self.report)
 
     @staticmethod
     def settings(rule: Rule) -> list[tuple[str, Any, bool, str]]:

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import functools
+from datetime import UTC, datetime
+
+import yaml
 
 from auditor import config, engine, packs
 from auditor.config import Config
 from auditor.inventory import Caller, Inventory
+from auditor.report import Report, RunInfo
 from auditor.resources import Account
 from auditor.sources import demo
 from auditor.sources.aws.collect import collect
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import Access
+
+RUN = RunInfo(
+    "0d" * 16,
+    datetime(2026, 1, 31, 11, 59, 58, tzinfo=UTC),
+    datetime(2026, 1, 31, 12, 0, 7, tzinfo=UTC),
+    "demo",
+    Caller("111122223333", "arn:aws:sts::111122223333:assumed-role/auditor/ddbaudit-demo"),
+)
 
 
 @functools.cache
@@ -28,3 +40,11 @@ def inventory() -> Inventory:
 def settings() -> Config:
     """Return the example organisation's configuration."""
     return config.load(demo.CONFIG)[0]
+
+
+@functools.cache
+def report() -> Report:
+    """Return the report on the example organisation with all built-in rules."""
+    config, root = settings(), yaml.compose(demo.CONFIG.read_text(encoding="utf-8"))
+    rules = packs.configure(packs.built_in(), config, root, demo.CONFIG)
+    return engine.audit(inventory(), rules, config, RUN, version="1.2.3")
