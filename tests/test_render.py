@@ -4,6 +4,7 @@ import datetime
 import json
 import re
 import shlex
+import typing
 import unicodedata
 from typing import Annotated, Any, Literal
 
@@ -13,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auditor import Remediation, Severity, Side, Status, Verdict, packs, passed, rule
+from auditor.config import Format
 from auditor.placeholders import filled
 from auditor.render import (
     FORMATS,
@@ -133,8 +135,18 @@ def test_reports_of_the_same_run_are_the_same_bytes() -> None:
 
 
 def test_the_formats_name_their_files() -> None:
-    assert {name: file for name, (file, _) in FORMATS.items()} == {"html": "report.html", "json": "report.json"}
-    assert [renderer for _, renderer in FORMATS.values()] == [html_report, json_report]
+    assert {name: file for name, (file, _) in FORMATS.items()} == {
+        "html": "report.html",
+        "json": "report.json",
+        "csv": "findings.csv",
+        "markdown": "report.md",
+        "junit": "junit.xml",
+        "sarif": "report.sarif",
+        "ocsf": "report.ocsf.json",
+        "asff": "findings.asff.json",
+    }
+    assert [renderer for _, renderer in FORMATS.values()][:2] == [html_report, json_report]
+    assert set(FORMATS) == set(typing.get_args(Format))
 
 
 def test_evidence_of_any_kind_becomes_json() -> None:
