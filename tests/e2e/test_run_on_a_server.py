@@ -185,7 +185,8 @@ def test_hostile_tags_stand_in_the_reports_and_do_nothing(audited: Run) -> None:
     (table,) = [one for one in audited.report["resources"] if one["name"] == NASTY]
     assert table["tags"] == HOSTILE
     root = read(audited.page)
-    assert not root.all("script")
+    # The findings as data and the one script of the page: a tag opens no other.
+    assert [one.attributes.get("type") for one in root.all("script")] == ["application/json", None]
     assert not root.all("img")
     assert not root.all("b")
     assert not re.search("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]", audited.page)
