@@ -9,9 +9,9 @@ from __future__ import annotations
 import difflib
 import fnmatch
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import yaml
@@ -22,6 +22,11 @@ from auditor.errors import UsageError
 Level = Literal["critical", "high", "medium", "low", "informational"]
 Format = Literal["html", "json", "csv", "markdown", "junit", "sarif", "ocsf", "asff"]
 Text = Annotated[str, Meta(min_length=1)]
+
+#: What to do about a configuration file with something wrong in it.
+HINT = "`ddbaudit init` writes a file with every setting and its default."
+
+_T = TypeVar("_T")
 
 
 class Accounts(Struct, frozen=True, forbid_unknown_fields=True):
@@ -95,12 +100,16 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     severity: Level | None = None
     rules_dir: Annotated[tuple[Text, ...], "Code, so it counts only in a file that is named with --config."] = ()
     format: tuple[Format, ...] = ("html", "json")
+    template: Annotated[Text | None, "Code, so it counts only in a file that is named with --config."] = None
     output: Text | None = "ddbaudit-report"
     snapshot: Text | None = field(default=None, name="from")
     save_snapshot: Text | None = None
     fail_on: Level | Literal["none"] | None = "high"
     allow_incomplete: bool = False
     exit_zero: bool = False
+    baseline: Text | None = None
+    previous: Text | None = None
+    new_only: bool = False
     pace: Literal["documented", "adaptive", "off"] | None = "documented"
     workers: Annotated[int, Meta(ge=1)] | None = 1
     quiet: bool = False
@@ -142,7 +151,7 @@ class Config(Struct, frozen=True, forbid_unknown_fields=True):
     trusted_topics: tuple[str, ...] = ()
     end_user_providers: tuple[str, ...] = ()
     public_tables: tuple[str, ...] = ()
-    baseline: str | None = None
+    baseline: Annotated[str | None, "The file of accepted findings (`ddbaudit baseline create` writes one)."] = None
     run: Run = Run()
     rules: Annotated[Mapping[str, Mapping[str, Any]], "Settings of single rules, by rule id."] = field(
         default_factory=dict
@@ -194,11 +203,33 @@ def load(path: Path) -> tuple[Config, yaml.Node | None]:
         UsageError: the file cannot be read, is not YAML, or has unknown keys or wrong values; the message
             has a line for each with ``file:line:column``.
     """
-    hint = "`ddbaudit init` writes a file with every setting and its default."
+    config, root = read(path, Config, _bad_patterns, HINT, "Give a YAML file with --config.")
+    return config or Config(), root
+
+
+def read(
+    path: Path, kind: type[_T], oddities: Callable[[yaml.Node], Iterable[Problem]], hint: str, missing: str
+) -> tuple[_T | None, yaml.Node | None]:
+    """Read a YAML file into a class of msgspec, strictly.
+
+    Args:
+        path: The file.
+        kind: The class of its document.
+        oddities: Yields what is wrong besides keys and types.
+        hint: What to do about a file with something wrong in it.
+        missing: What to do about a file that cannot be read.
+
+    Returns:
+        The document and its YAML node tree; both None when the file is empty.
+
+    Raises:
+        UsageError: the file cannot be read, is not YAML, or has unknown keys or wrong values; the message
+            has a line for each with ``file:line:column``.
+    """
     try:
         text = path.read_bytes().decode("utf-8-sig")
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read: {error.strerror}.", "Give a YAML file with --config.") from None
+        raise UsageError(f"{path}: cannot be read: {error.strerror}.", missing) from None
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise UsageError(f"{path}:{line}: not UTF-8 text.", "Save the file as UTF-8.") from None
@@ -206,9 +237,9 @@ def load(path: Path) -> tuple[Config, yaml.Node | None]:
         loader = _Loader(text)
         root = loader.get_single_node()
         if root is None or (isinstance(root, yaml.ScalarNode) and root.tag.endswith(":null")):
-            return Config(), None
+            return None, None
         problems = list(_oddities(root, loader, set()))
-        raise_problems(path, problems)
+        raise_problems(path, problems, hint)
         data = loader.construct_document(root)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
@@ -217,10 +248,10 @@ def load(path: Path) -> tuple[Config, yaml.Node | None]:
         raise UsageError(f"{where}: not YAML: {what}", hint) from None
     except (ValueError, RecursionError) as error:  # a number of thousands of digits, a thousand brackets
         raise UsageError(f"{path}: not readable: {error}", hint) from None
-    check(root, msgspec.inspect.type_info(Config), "", problems)
-    problems += _bad_patterns(root)
-    raise_problems(path, problems)
-    return msgspec.convert(data, Config), root
+    check(root, msgspec.inspect.type_info(kind), "", problems)
+    problems += oddities(root)
+    raise_problems(path, problems, hint)
+    return msgspec.convert(data, kind), root
 
 
 class _Loader(yaml.SafeLoader):
@@ -286,11 +317,11 @@ def given_options(root: yaml.Node | None) -> list[str]:
     return [fields[key.value] for key, _ in _pairs(run)] if run is not None else []
 
 
-def raise_problems(path: Path, problems: list[Problem]) -> None:
+def raise_problems(path: Path, problems: list[Problem], hint: str = HINT) -> None:
     """Raise one UsageError that names all problems, if there are any."""
     if problems:
         lines = [f"{path}:{p.line}:{p.column}: {p.text}" for p in sorted(problems, key=lambda p: (p.line, p.column))]
-        raise UsageError("\n".join(lines), "`ddbaudit init` writes a file with every setting and its default.")
+        raise UsageError("\n".join(lines), hint)
 
 
 def check(node: yaml.Node, expected: msgspec.inspect.Type, where: str, problems: list[Problem]) -> None:

@@ -12,12 +12,14 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from auditor.acceptance import AcceptanceFile
+from auditor.comparison import PreviousReport
 from auditor.config import Config
 from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sensitivity, Tags
 from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
-from auditor.report import Finding, Gate, Report, RunInfo, judge_gate
+from auditor.report import AcceptanceUse, Finding, Gate, Report, RunInfo, judge_gate
 from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
@@ -190,14 +192,14 @@ class Judgement:
         resources: Every resource with a finding, and every table and cluster that was found.
         tags: Tags of tables and clusters, where known.
         errors: Failed calls, each with the ids of the rules that needed what is missing.
-        complete: No verdict is unknown and the collection was not interrupted.
+        whole: The collection was not interrupted, and an account and region could be read.
     """
 
     findings: tuple[Finding, ...]
     resources: tuple[Resource, ...]
     tags: Mapping[Resource, Mapping[str, str]]
     errors: tuple[tuple[CallError, tuple[str, ...]], ...]
-    complete: bool
+    whole: bool
 
 
 def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
@@ -220,13 +222,12 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
         (error, tuple(sorted(rule_id for rule_id, names in needed_by.items() if error.fact in names)))
         for error in sorted(set(inventory.errors))
     )
-    complete = not inventory.interrupted and not any(one.status is Status.UNKNOWN for one in findings.values())
     return Judgement(
         tuple(sorted(findings.values(), key=lambda finding: finding.sort_key)),
         tuple(sorted(shown)),
         tags,
         errors,
-        complete and any(scope.regions for scope in inventory.scopes),
+        not inventory.interrupted and any(scope.regions for scope in inventory.scopes),
     )
 
 
@@ -330,6 +331,9 @@ def audit(
     fail_on: Severity | None = Severity.HIGH,
     allow_incomplete: bool = False,
     exit_zero: bool = False,
+    accepted: AcceptanceFile | None = None,
+    previous: PreviousReport | None = None,
+    new_only: bool = False,
 ) -> Report:
     """Return the report on an inventory.
 
@@ -342,14 +346,34 @@ def audit(
         fail_on: Lowest severity that fails the gate; None: none does.
         allow_incomplete: An incomplete run does not change the exit code.
         exit_zero: The exit code is 0 whatever is found.
+        accepted: The acceptance file; an entry counts until its last day, as ``run.finished`` has it.
+        previous: The report to compare with.
+        new_only: What the previous run failed on already does not fail the gate.
     """
     outcome = judge(inventory, rules, config)
+    findings, uses, before = outcome.findings, tuple[AcceptanceUse, ...](), None
+    if accepted is not None:
+        findings, uses = accepted.apply(
+            findings,
+            outcome.tags,
+            run.finished.date(),
+            rules=frozenset(rules),
+            scopes=inventory.scopes,
+            whole=outcome.whole,
+        )
+    if previous is not None:
+        findings, before = previous.mark(
+            findings, fail_on, rules=frozenset(rules), scopes=inventory.scopes, whole=outcome.whole
+        )
+    undecided = any(one.status is Status.UNKNOWN and not one.accepted for one in findings)
+    complete = outcome.whole and not undecided
     gate: Gate = judge_gate(
-        outcome.findings,
+        findings,
         fail_on,
-        complete=outcome.complete,
+        complete=complete,
         allow_incomplete=allow_incomplete,
         exit_zero=exit_zero,
+        new_only=new_only,
     )
     return Report(
         version,
@@ -358,8 +382,11 @@ def audit(
         tuple(rules.values()),
         outcome.resources,
         outcome.tags,
-        outcome.findings,
+        findings,
         outcome.errors,
-        outcome.complete,
+        complete,
         gate,
+        uses,
+        accepted.name if accepted is not None else None,
+        before,
     )

@@ -90,11 +90,13 @@ class Previous:
         run_id: Its run.
         finished: When that run finished.
         fixed: Failures of that run that passed, or did not apply any more, or whose resource is gone.
+        not_evaluated: Failures of that run that this one did not look at or could not evaluate: not fixed.
     """
 
     run_id: str
     finished: datetime
     fixed: int
+    not_evaluated: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -332,6 +334,7 @@ def document(report: Report) -> dict[str, Any]:
                 "finishedAt": utc(report.previous.finished),
                 "new": report.new,
                 "fixed": report.previous.fixed,
+                "notEvaluated": report.previous.not_evaluated,
             },
             "gate": {
                 "failOn": report.gate.fail_on.label if report.gate.fail_on is not None else "none",

@@ -174,7 +174,7 @@ def compared() -> Report:
             AcceptanceUse(("table-pitr",), ORDERS.arn, None, {}, EXPIRED, 9, 1),
             AcceptanceUse(("table-pitr",), "arn:aws:dynamodb:*:*:table/gone", None, {"env": "dev"}, ACCEPTED, 15, 0),
         ],
-        previous=Previous("0e" * 16, datetime(2026, 1, 24, 12, 0, 7, tzinfo=UTC), 3),
+        previous=Previous("0e" * 16, datetime(2026, 1, 24, 12, 0, 7, tzinfo=UTC), 3, 2),
     )  # fmt: skip
 
 

@@ -125,7 +125,8 @@ def test_one_denied_describe_spoils_that_table_only() -> None:
     assert by_name["orders"].status is Status.UNKNOWN
     assert by_name["orders"].reason == "access_denied"
     assert by_name["orders"].missing_permission == "dynamodb:DescribeTable"
-    assert not outcome.complete
+    assert outcome.whole
+    assert any(one.status is Status.UNKNOWN for one in outcome.findings)
 
 
 def test_a_denied_listing_is_one_unknown_on_the_region() -> None:
@@ -183,7 +184,8 @@ def test_a_vanished_table_has_no_finding_and_the_run_stays_complete() -> None:
     )
     outcome = judge(made, loaded(table_protected), Config())
     assert [finding.resource for finding in outcome.findings] == [CARTS]
-    assert outcome.complete
+    assert outcome.whole
+    assert not any(one.status is Status.UNKNOWN for one in outcome.findings)
     assert outcome.errors[0][1] == ("table-protected",)
 
 
@@ -362,7 +364,16 @@ def test_the_gate(fail_on: Severity | None, complete: bool, flags: dict[str, boo
         made.put(CARTS, TableSettings("ACTIVE", deletion_protection=True))
     else:
         made.put_gap(CARTS, TableSettings, DENIED)
-    report = audit(made, loaded(table_protected), Config(), RUN, version="1", fail_on=fail_on, **flags)
+    report = audit(
+        made,
+        loaded(table_protected),
+        Config(),
+        RUN,
+        version="1",
+        fail_on=fail_on,
+        allow_incomplete=flags.get("allow_incomplete", False),
+        exit_zero=flags.get("exit_zero", False),
+    )
     assert report.gate.exit_code == code
     assert report.complete is complete
     assert exit_line(report).startswith(f"ddbaudit: exit {code}: ")
@@ -467,7 +478,7 @@ def test_collection_time_is_a_fact_like_any_other() -> None:
 
 def test_an_account_without_any_region_is_not_complete() -> None:
     made = Inventory(Caller("111122223333", "arn"), (Scope(ACCOUNT, "shop", ()),))
-    assert not judge(made, loaded(table_protected), Config()).complete
+    assert not judge(made, loaded(table_protected), Config()).whole
 
 
 def test_what_was_deleted_during_the_audit_is_told_from_what_is_not_part_of_it() -> None:

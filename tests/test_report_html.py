@@ -68,6 +68,10 @@ def test_many_accounts_are_named_in_the_table_only() -> None:
         (reports.made([finding(status=Status.UNKNOWN)], fail_on=None), "open", "and the run is incomplete"),
         (reports.made([finding()], complete=False), "bad", "it was stopped before everything was read."),
         (reports.made(scopes=(), complete=False), "open", "no account and region could be read."),
+        (reports.made([finding(state="new")], new_only=True), "bad", "Gate failed: 1 new finding at or above high"),
+        (reports.made([finding(counted_before=True)], new_only=True), "good", "Gate passed: no new finding at or"),
+        (reports.made([finding(status=Status.UNKNOWN, acceptance=reports.ACCEPTED)]), "good",
+         "Exit code 0. What could not be evaluated is accepted."),
     ],
 )  # fmt: skip
 def test_the_verdict_of_the_gate_is_said_in_words(report: Report, kind: str, words: str) -> None:
@@ -384,6 +388,13 @@ def test_what_the_acceptance_file_does_is_listed_with_what_needs_a_hand_first() 
     assert "table-pitr arn:aws:dynamodb:*:*:table/gone · env=dev · line 15" in section.text
     assert "Rebuilt every night from S3. data-platform, until 2026-06-30, SEC-123" in section.text
     assert not read(MIXED).all(id="acceptances")
+
+
+def test_what_the_comparison_with_an_earlier_report_gives_is_said_beside_the_verdict() -> None:
+    verdict = shown(reports.compared()).one(id="verdict").text
+    assert "Since the report of 2026-01-24 12:00:07 UTC : 1 new failure, 3 fixed; 2 earlier failures could" in verdict
+    assert "could not be evaluated or were not looked at , so they are not fixed." in verdict
+    assert "Since" not in read(MIXED).one(id="verdict").text
 
 
 def test_accepted_and_new_findings_are_marked() -> None:

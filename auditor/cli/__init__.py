@@ -23,6 +23,8 @@ COMMANDS = {
     "rules": ("auditor.cli.rules", "List rules, show a rule's page, write a new one."),
     "permissions": ("auditor.cli.rules", "Print the least IAM policy for the selected rules."),
     "access": ("auditor.cli.access", "Say who can do what to a table, and why."),
+    "diff": ("auditor.cli.diff", "Compare two reports: new, fixed, unchanged findings."),
+    "baseline": ("auditor.cli.baseline", "Write or check the file of accepted findings."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }

@@ -11,6 +11,7 @@ import tempfile
 import typing
 import uuid
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
@@ -18,8 +19,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__, engine, inventory
+from auditor import __version__, acceptance, comparison, engine, inventory
+from auditor.acceptance import AcceptanceFile
 from auditor.cli.options import LEVELS, Settings, Text, blaming, manners, option, scope, selection, settle, together
+from auditor.comparison import PreviousReport
 from auditor.config import Format, suggest
 from auditor.errors import UsageError
 from auditor.inventory import Caller, Inventory
@@ -28,6 +31,7 @@ from auditor.resources import Resource
 from auditor.rule_api import Severity
 
 if TYPE_CHECKING:
+    from auditor.custom import Template
     from auditor.sources.aws.scheduler import Progress
     from auditor.sources.aws.session import Access
 
@@ -59,6 +63,10 @@ output = together(
     ),
     option("--allow-incomplete", is_flag=True, help="Exit 0 instead of 4 when something could not be evaluated."),
     option("--exit-zero", is_flag=True, help="Exit 0 instead of 3 and 4."),
+    option("--baseline", metavar="FILE", help="The file of accepted findings; they do not count."),
+    option("--previous", metavar="REPORT", help="An earlier report.json: says what is new and what is fixed."),
+    option("--new-only", is_flag=True, help="Only what --previous did not fail on already counts."),
+    option("--template", metavar="FILE.j2", help="Also render this Jinja template of yours."),
 )
 
 
@@ -76,11 +84,12 @@ def run(context: click.Context, /, **_: Any) -> int:
     settings = settle(context)
     check_writable(settings)
     started = now()
+    against = standards(settings, started)
     if settings["snapshot"]:
         collected, source = from_snapshot(settings), "snapshot"
     else:
         collected, source = from_aws(settings), "aws"
-    return finish(settings, collected, source, started)
+    return finish(settings, collected, source, started, against)
 
 
 @click.command()
@@ -100,9 +109,10 @@ def demo(context: click.Context, /, **_: Any) -> int:
     check_writable(settings)
     check_region_names(settings)
     started = now()
+    against = standards(settings, started)
     wanted = engine.wanted(settings.rules.values())
     collected = demo_inventory(settings, wanted, pace_is_chosen=_pace_is_chosen(context, settings))
-    return finish(settings, collected, "demo", started)
+    return finish(settings, collected, "demo", started, against)
 
 
 @click.command()
@@ -185,6 +195,45 @@ def now() -> datetime:
         raise UsageError(
             f"SOURCE_DATE_EPOCH is {epoch!r}, no number of seconds since 1970.", "Unset it, or correct it."
         ) from None
+
+
+@dataclass(frozen=True)
+class Standards:
+    """What findings are held against besides the gate: read before AWS is asked, so that a bad file costs nothing.
+
+    Attributes:
+        accepted: The acceptance file.
+        previous: The report to compare with.
+        template: The user's own template.
+    """
+
+    accepted: AcceptanceFile | None
+    previous: PreviousReport | None
+    template: Template | None
+
+
+def standards(settings: Settings, moment: datetime) -> Standards:
+    """Read ``--baseline``, ``--previous`` and ``--template``.
+
+    Raises:
+        UsageError: one of them cannot be used; says where it was named.
+    """
+    if settings["new_only"] and not settings["previous"]:
+        with blaming(settings.origins, "new_only"):
+            raise UsageError("--new-only needs --previous.", "Name the report.json of an earlier run.")
+    accepted = previous = template = None
+    if settings["baseline"]:
+        with blaming(settings.origins, "baseline"):
+            accepted = acceptance.load(Path(settings["baseline"]), moment.date())
+    if settings["previous"]:
+        with blaming(settings.origins, "previous"):
+            previous = comparison.read(Path(settings["previous"]))
+    if settings["template"]:
+        from auditor.custom import load
+
+        with blaming(settings.origins, "template"):
+            template = load(Path(settings["template"]), settings["format"])
+    return Standards(accepted, previous, template)
 
 
 def check_writable(settings: Settings) -> None:
@@ -304,7 +353,7 @@ def progress_bar(settings: Settings) -> Iterator[Progress]:
         yield update
 
 
-def finish(settings: Settings, collected: Inventory, source: str, started: datetime) -> int:
+def finish(settings: Settings, collected: Inventory, source: str, started: datetime, against: Standards) -> int:
     """Audit an inventory, write the reports and the snapshot, print the summary; return the exit code."""
     level = settings["fail_on"]
     moment = now()
@@ -318,10 +367,13 @@ def finish(settings: Settings, collected: Inventory, source: str, started: datet
         fail_on=None if level == "none" else Severity[level.upper()],
         allow_incomplete=settings["allow_incomplete"],
         exit_zero=settings["exit_zero"],
+        accepted=against.accepted,
+        previous=against.previous,
+        new_only=settings["new_only"],
     )
     if settings["save_snapshot"]:
         inventory.save(collected, Path(settings["save_snapshot"]), __version__)
-    files = write(report, settings)
+    files = write(report, settings, against.template)
     if not settings["quiet"]:
         from auditor.cli.summary import print_summary
 
@@ -340,14 +392,28 @@ def run_id(collected: Inventory, moment: datetime) -> str:
     return uuid.uuid4().hex
 
 
-def write(report: Report, settings: Settings) -> list[Path]:
-    """Render every format first, then write: a template's failure leaves no half of the files."""
+def write(report: Report, settings: Settings, template: Template | None) -> list[Path]:
+    """Write the reports, each rendered before the first is written; return where they are.
+
+    Raises:
+        UsageError: the user's own template cannot be rendered. The other reports are written all the same: the audit
+            may have taken an hour.
+    """
     from auditor.render import FORMATS
 
     folder = Path(settings["output"])
     rendered = [
         (folder / FORMATS[name][0], FORMATS[name][1](report).encode()) for name in dict.fromkeys(settings["format"])
     ]
+    problem = None
+    if template is not None:
+        try:
+            rendered.append((folder / template.file_name, template.render(report).encode()))
+        except UsageError as error:
+            problem = error
     for path, data in rendered:
         inventory.write_atomically(path, data)
+    if problem is not None:
+        with blaming(settings.origins, "template"):
+            raise UsageError(problem.message, f"The other reports are in {folder}. {problem.hint}") from problem
     return [path for path, _ in rendered]

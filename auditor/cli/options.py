@@ -146,10 +146,10 @@ def settle(context: click.Context, default_config: Path | None = None) -> Settin
     }
     for name in configuration.given_options(root):
         value = getattr(config.run, name)
-        if name == "rules_dir" and value and not named:
+        if name in ("rules_dir", "template") and value and not named:
             raise UsageError(
-                f"{path}: run.rules_dir names code, so it counts only in a file given with --config.",
-                f"Call with --config {path}, or with --rules-dir.",
+                f"{path}: run.{name} names code, so it counts only in a file given with --config.",
+                f"Call with --config {path}, or with --{name.replace('_', '-')}.",
             )
         # `collect --output` is another thing than the folder of the reports.
         if name not in options or value in (None, ()) or (name == "output" and context.command.name == "collect"):
@@ -157,6 +157,9 @@ def settle(context: click.Context, default_config: Path | None = None) -> Settin
         if context.get_parameter_source(name) is ParameterSource.DEFAULT:
             options[name] = value
             origins[name] = f"{path}: run.{_public(name)}"
+    if "baseline" in options and not options["baseline"] and config.baseline:
+        options["baseline"] = config.baseline
+        origins["baseline"] = f"{path}: baseline"
     _set_log_level(options)
     for name, value in sorted(options.items()):
         log.debug("%s = %r (%s)", _public(name), value, origins.get(name, "option or default"))

@@ -15,13 +15,14 @@ import heapq
 import logging
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import ClassVar, TypeVar
 
 import jinja2
 
+from auditor.comparison import KINDS, Change, Comparison, Kind
 from auditor.formats.bounds import cut, line
 from auditor.overview import Cause, Coverage, FailedCall, causes, failed_calls
 from auditor.packs import bundled
@@ -32,6 +33,9 @@ from auditor.wording import GLOBAL, REASONS, SOURCES
 
 #: Bytes of the file, and rows of a table.
 MOST_BYTES, MOST_ROWS = 900 * 1024, 50
+
+#: Characters of a comment on a pull request.
+MOST_IN_COMMENT = 65_000
 
 #: UTF-16 code units of a text, and how many rules or places a cell names.
 _TEXT, _NAMED = 600, 5
@@ -58,6 +62,22 @@ def render(report: Report) -> str:
     if rows < MOST_ROWS:
         _log.warning("report.md: tables have %s rows at most, to keep below 900 KiB; the JSON report has all.", rows)
     return text
+
+
+def render_comparison(compared: Comparison, decision: str) -> str:
+    """Return a comparison for a comment, of at most 65,000 characters: GitHub takes 65,536, GitLab more.
+
+    Args:
+        compared: The comparison.
+        decision: The line that the command ends with.
+    """
+    rows = MOST_ROWS
+    while True:
+        view = _ComparisonView(compared, decision, rows)
+        text = _environment().get_template("diff.md.j2").render(view=view)
+        if len(text) <= MOST_IN_COMMENT or not rows:
+            return text
+        rows //= 2
 
 
 class Marked(str):
@@ -147,6 +167,34 @@ class _Level:
     new: int
     accepted: int
     unknown: int
+
+
+class _ComparisonView:
+    """What diff.md shows."""
+
+    titles: ClassVar[Mapping[Kind, str]] = {
+        "new": "New",
+        "severityChanged": "Changed severity",
+        "unknown": "Cannot be evaluated any more",
+        "notAudited": "Not looked at again",
+        "fixed": "Fixed",
+    }
+
+    def __init__(self, compared: Comparison, decision: str, rows: int) -> None:
+        self.compared, self._rows = compared, rows
+        self.decision = decision.removeprefix("ddbaudit: ").capitalize()
+        self.counts = {kind: len(compared.of(kind)) for kind in KINDS}
+
+    @property
+    def verdict(self) -> str:
+        """In one word; what decides it is in the line below."""
+        if self.compared.counted:
+            return "new failures"
+        return "cannot be compared whole" if self.compared.undecided else "no new failures"
+
+    def changes(self, kind: Kind) -> list[Change]:
+        """Return the worst changes of a kind."""
+        return self.compared.of(kind)[: self._rows]
 
 
 class _View:

@@ -22,6 +22,8 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("fail_on", "fail_on", ["--fail-on", "low"], "medium", "none", ("low", "medium", "none", "high")),
     ("pace", "pace", ["--pace", "documented"], "adaptive", "off", ("documented", "adaptive", "off", "documented")),
     ("log_level", "log_level", ["--log-level", "error"], "info", "debug", ("error", "info", "debug", "warning")),
+    ("baseline", "baseline", ["--baseline", "a.yaml"], "b.yaml", "c.yaml", ("a.yaml", "b.yaml", "c.yaml", None)),
+    ("previous", "previous", ["--previous", "a.json"], "b.json", "c.json", ("a.json", "b.json", "c.json", None)),
     ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, 1)),
     (
         "region",
@@ -56,7 +58,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
         (("html",), ("json", "html"), ("json",), ("html", "json")),
     ),
 ]
-FLAGS = ["allow_incomplete", "exit_zero", "quiet", "no_color"]
+FLAGS = ["allow_incomplete", "exit_zero", "new_only", "quiet", "no_color"]
 
 
 @pytest.fixture
@@ -136,7 +138,7 @@ def test_every_option_of_run_may_stand_in_the_file_but_for_the_files_own() -> No
         if isinstance(option, click.Option)
     }
     assert set(Run.__struct_encode_fields__) == options - {"config", "help"}
-    assert {key for _, key, *_ in TABLE} | set(FLAGS) | {"config", "rules_dir"} == options - {"help"}
+    assert {key for _, key, *_ in TABLE} | set(FLAGS) | {"config", "rules_dir", "template"} == options - {"help"}
 
 
 def test_the_defaults_that_the_file_shows_are_the_commands(ddbaudit: Command, settled: list[Settings]) -> None:
