@@ -19,6 +19,7 @@ from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sens
 from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
+from auditor.picture import picture
 from auditor.report import AcceptanceUse, Finding, Gate, Report, RunInfo, judge_gate
 from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
@@ -193,6 +194,7 @@ class Judgement:
         tags: Tags of tables and clusters, where known.
         errors: Failed calls, each with the ids of the rules that needed what is missing.
         whole: The collection was not interrupted, and an account and region could be read.
+        resolver: What the rules asked, with everything that was derived for them.
     """
 
     findings: tuple[Finding, ...]
@@ -200,6 +202,7 @@ class Judgement:
     tags: Mapping[Resource, Mapping[str, str]]
     errors: tuple[tuple[CallError, tuple[str, ...]], ...]
     whole: bool
+    resolver: Resolver
 
 
 def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
@@ -228,6 +231,7 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
         tags,
         errors,
         not inventory.interrupted and any(scope.regions for scope in inventory.scopes),
+        resolver,
     )
 
 
@@ -389,4 +393,5 @@ def audit(
         uses,
         accepted.name if accepted is not None else None,
         before,
+        picture(outcome.resolver),
     )

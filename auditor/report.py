@@ -9,11 +9,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from auditor.inventory import Caller, CallError, Scope
 from auditor.resources import Resource, account_of, region_of
 from auditor.rule_api import Rule, Severity, Status
+
+if TYPE_CHECKING:
+    from auditor.picture import Picture
 
 SCHEMA = "urn:ddbaudit:schema:report-1.0"
 SCHEMA_VERSION = "1.0"
@@ -195,6 +198,7 @@ class Report:
         acceptances: The entries of the acceptance file, in its order.
         acceptance_file: Its name; None: there was none.
         previous: What the run was compared with; None: nothing.
+        picture: The ways to DynamoDB and who can use which tables; None: not made.
     """
 
     version: str
@@ -210,6 +214,7 @@ class Report:
     acceptances: tuple[AcceptanceUse, ...] = ()
     acceptance_file: str | None = None
     previous: Previous | None = None
+    picture: Picture | None = None
 
     @property
     def accepted(self) -> int:
@@ -360,6 +365,7 @@ def document(report: Report) -> dict[str, Any]:
             }
             for error, rules in report.errors
         ],
+        "map": None if report.picture is None else report.picture.as_json(),
     }
 
 
