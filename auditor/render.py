@@ -21,7 +21,7 @@ import jinja2
 import msgspec
 from markupsafe import Markup, escape
 
-from auditor import permissions
+from auditor import permissions, report_data
 from auditor.formats import asff, csv, junit, markdown, ocsf, sarif
 from auditor.packs import bundled
 from auditor.report import Report, document, json_value, utc
@@ -50,7 +50,7 @@ def html_report(report: Report) -> str:
         style_hash=_sha256(style),
         script=Markup(script),  # noqa: S704 - our own file
         script_hash=_sha256(script),
-        data=Markup(view.data),  # noqa: S704 - it escapes what could end the element
+        data=report_data.packed(view.data),
     )
 
 

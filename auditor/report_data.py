@@ -1,11 +1,12 @@
 """What the script of report.html works with: all findings, each text once.
 
-Findings refer to rules, resources, texts and values by number, so that 10,000 findings stay below a megabyte and a
-search looks at every text once.
+Findings refer to rules, resources, texts and values by number, so that a search looks at every text once.
 """
 
 from __future__ import annotations
 
+import base64
+import gzip
 import json
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar
@@ -39,8 +40,17 @@ class _Numbered(Generic[T]):
         return list(self.numbers)
 
 
+def packed(text: str) -> str:
+    """Return data as it stands in the page: compressed, in letters and digits that end no element.
+
+    A page of 10,000 findings stays below 2 MB even if no two of them have anything in common. The same data gives the
+    same text.
+    """
+    return base64.b64encode(gzip.compress(text.encode(), 6, mtime=0)).decode()
+
+
 def data(report: Report) -> str:
-    """Return the data as JSON in ASCII that may stand in a ``<script>``: no ``<``, ``>`` or ``&`` is left in it.
+    """Return the data as JSON in ASCII.
 
     The object's key ``leftOut`` says how many findings are not in it.
     """
@@ -61,8 +71,7 @@ def left_out(text: str) -> int:
 
 
 def _json(report: Report, findings: Sequence[Finding]) -> str:
-    text = json.dumps(_document(report, findings), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
-    return text.replace("<", r"\u003c").replace(">", r"\u003e").replace("&", r"\u0026").replace("\x7f", r"\u007f")
+    return json.dumps(_document(report, findings), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
 
 
 def _document(report: Report, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -60,7 +60,8 @@ def test_the_page_asks_for_nothing_and_runs_only_its_own_script(page: str) -> No
     tags = {one.tag for one in root.walk()}
     assert not tags & {"link", "img", "iframe", "object", "embed", "base", "audio", "video", "use"}
     data, script = root.all("script")
-    assert data.attributes == {"type": "application/json", "id": "data"}
+    assert data.attributes == {"type": "application/gzip", "id": "data"}
+    assert re.fullmatch(r"[A-Za-z0-9+/]+=*", data.text)
     assert script.attributes == {}
     assert script.text == " ".join((bundled("reports") / "report.js").read_text(encoding="utf-8").split())
     assert not re.search(
