@@ -722,7 +722,9 @@ def test_report_json_has_all_of_it_in_its_schema(number: int) -> None:
     for group in access["tables"]:
         for one in group["access"]:
             assert max(one["principals"]) < len(access["principals"])
-    assert len(found["map"]["network"]["vpcs"]) == len(shown.network.vpcs)
+    loud = [one for one in shown.network.vpcs if not one.quiet]
+    assert len(found["map"]["network"]["vpcs"]) == len(loud)
+    assert found["map"]["network"]["quietVpcs"] == len(shown.network.vpcs) - len(loud)
     assert {hop for vpc in found["map"]["network"]["vpcs"] for hop in [way["hop"] for way in vpc["paths"]]} <= set(HOPS)
 
 

@@ -45,7 +45,8 @@ class Picture:
             "network": {
                 "absent": self.network.absent,
                 "notes": list(self.network.notes),
-                "vpcs": [_vpc_document(one) for one in self.network.vpcs],
+                "vpcs": [_vpc_document(one) for one in self.network.vpcs if not one.quiet],
+                "quietVpcs": sum(one.quiet for one in self.network.vpcs),
             },
             "access": {
                 "absent": self.use.absent,
