@@ -202,7 +202,7 @@ class Judgement:
     tags: Mapping[Resource, Mapping[str, str]]
     errors: tuple[tuple[CallError, tuple[str, ...]], ...]
     whole: bool
-    resolver: Resolver
+    resolver: Resolver = field(compare=False)
 
 
 def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
@@ -233,6 +233,18 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
         not inventory.interrupted and any(scope.regions for scope in inventory.scopes),
         resolver,
     )
+
+
+def judge_resource(inventory: Inventory, rules: Rules, config: Config, resource: Resource) -> tuple[Finding, ...]:
+    """Ask the rules on a resource's kind about that resource alone."""
+    resolver = Resolver(inventory, config, frozenset(_asked(rules.values())))
+    found = [
+        finding
+        for rule in rules.values()
+        if isinstance(resource, rule.signature.kinds)
+        for finding in _findings(rule, resource, resolver.verdicts(rule, resource), resolver)
+    ]
+    return tuple(sorted(found, key=lambda finding: finding.sort_key))
 
 
 def _ask(rule: Rule, resolver: Resolver) -> Iterator[Finding]:

@@ -44,6 +44,7 @@ class UserInfo:
         groups: Names of the groups (``GroupList``).
         boundary: ``PermissionsBoundary.PermissionsBoundaryArn``.
         tags: ``Tags``.
+        unique_id: ``UserId``; an empty text in snapshots of older versions.
     """
 
     user: User
@@ -52,6 +53,7 @@ class UserInfo:
     groups: tuple[str, ...] = ()
     boundary: str | None = None
     tags: Mapping[str, str] = field(default_factory=dict)
+    unique_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class GroupInfo:
     group: Group
     inline: tuple[InlinePolicy, ...] = ()
     attached: tuple[str, ...] = ()
+    unique_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,7 @@ class RoleInfo:
         last_used: ``RoleLastUsed.LastUsedDate``.
         last_used_region: ``RoleLastUsed.Region``.
         profiles: ARNs of ``InstanceProfileList``.
+        unique_id: ``RoleId``; an empty text in snapshots of older versions.
     """
 
     role: Role
@@ -87,6 +91,7 @@ class RoleInfo:
     last_used: datetime | None = None
     last_used_region: str | None = None
     profiles: tuple[str, ...] = ()
+    unique_id: str = ""
 
 
 @fact(

@@ -102,11 +102,17 @@ def _user(entry: Mapping[str, Any]) -> UserInfo:
         tuple(sorted(entry.get("GroupList") or [])),
         _boundary(entry),
         _tags(entry),
+        str(entry.get("UserId") or ""),
     )
 
 
 def _group(entry: Mapping[str, Any]) -> GroupInfo:
-    return GroupInfo(Group.from_arn(entry["Arn"]), _inline(entry.get("GroupPolicyList")), _attached(entry))
+    return GroupInfo(
+        Group.from_arn(entry["Arn"]),
+        _inline(entry.get("GroupPolicyList")),
+        _attached(entry),
+        str(entry.get("GroupId") or ""),
+    )
 
 
 def _role(entry: Mapping[str, Any]) -> RoleInfo:
@@ -121,6 +127,7 @@ def _role(entry: Mapping[str, Any]) -> RoleInfo:
         utc(used.get("LastUsedDate")),
         used.get("Region"),
         tuple(sorted(one["Arn"] for one in entry.get("InstanceProfileList") or [])),
+        str(entry.get("RoleId") or ""),
     )
 
 

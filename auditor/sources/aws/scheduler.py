@@ -88,6 +88,7 @@ class Collection:
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a throttled call.
         sampling: How many items may be read of a table; without any, facts that need them stay gaps.
+        also: Resources to begin with besides the accounts and regions of the scopes.
     """
 
     def __init__(
@@ -98,9 +99,11 @@ class Collection:
         progress: Progress = lambda done, total: None,
         waits: tuple[float, ...] = THROTTLE_WAITS,
         sampling: Sampling = NO_SAMPLING,
+        also: Iterable[Resource] = (),
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
+        self._also = tuple(also)
         wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
         self._wanted = frozenset(fact_type for fact_type, _ in wanted)
         self._sampling = sampling
@@ -185,8 +188,9 @@ class Collection:
     def _start(self) -> None:
         for scope in self._inventory.scopes:
             access = self._accesses[scope.account]
-            for resource in (scope.account, *scope.regions):
-                self._discovered(resource, access)
+            for resource in (scope.account, *scope.regions, *self._also):
+                if account_of(resource) == scope.account:
+                    self._discovered(resource, access)
 
     def _discovered(self, resource: Resource, access: Access) -> None:
         """Ask for what is wanted about a resource, unless it must wait for something else first.

@@ -1,0 +1,1 @@
+"""The function behind an AWS Config rule."""
