@@ -25,6 +25,7 @@ COMMANDS = {
     "access": ("auditor.cli.access", "Say who can do what to a table, and why."),
     "diff": ("auditor.cli.diff", "Compare two reports: new, fixed, unchanged findings."),
     "baseline": ("auditor.cli.baseline", "Write or check the file of accepted findings."),
+    "config-rule": ("auditor.cli.config_rule", "Deploy the auditor as a rule of AWS Config, or try it."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }
@@ -46,7 +47,7 @@ class LazyGroup(click.Group):
         import importlib
 
         module = importlib.import_module(COMMANDS[cmd_name][0])
-        command = getattr(module, cmd_name)
+        command = getattr(module, cmd_name.replace("-", "_"))
         assert isinstance(command, click.Command)
         return command
 

@@ -41,7 +41,18 @@ MOST_ANNOTATION = 256
 
 
 class Undecided(AuditError):
-    """Something could not be evaluated; everything else was told to AWS Config."""
+    """Something could not be evaluated; everything else was told to AWS Config.
+
+    Attributes:
+        told: What was told.
+    """
+
+    exit_code = 4
+
+    def __init__(self, message: str, hint: str, told: list[Evaluation]) -> None:
+        """Keep what was told."""
+        super().__init__(message, hint)
+        self.told = told
 
 
 def handler(event: Mapping[str, Any], context: object = None) -> dict[str, int]:
@@ -89,6 +100,7 @@ def evaluate(event: Mapping[str, Any], session: Any, *, settings: Path = SETTING
             f"{len(result.undecided)} resources could not be evaluated; AWS Config keeps their last results. "
             f"{'; '.join(result.undecided[:5])}",
             "Give the function's role the permissions that are named.",
+            result.evaluations,
         )
     return result.evaluations
 

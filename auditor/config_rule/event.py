@@ -28,7 +28,9 @@ from auditor.resources import (
     VpcEndpoint,
 )
 
-#: The resource token that stands for a trial: nothing is kept. A convention of the RDK.
+_HINT = "See the AWS Config Developer Guide, Example Events for AWS Config Rules."
+
+#: The result token that stands for a trial: nothing is kept. A convention of the RDK.
 TEST_TOKEN = "TESTMODE"  # noqa: S105 - it is no secret
 
 _DELETED = ("ResourceDeleted", "ResourceDeletedNotRecorded", "ResourceNotRecorded")
@@ -70,7 +72,7 @@ class Item:
         try:
             return kind.from_arn(self.arn)
         except ValueError:
-            raise UsageError(f'the configuration item has no ARN of a {kind.noun}: "{self.arn}".') from None
+            raise UsageError(f'the configuration item has no ARN of a {kind.noun}: "{self.arn}".', _HINT) from None
 
     def recovery_off(self) -> bool:
         """Tell whether the item of a table says that point-in-time recovery is off."""
@@ -119,7 +121,7 @@ def read_event(event: Mapping[str, Any]) -> Event:
     """
     found = _RULE_ARN.fullmatch(str(event.get("configRuleArn", "")))
     if found is None:
-        raise UsageError('the event has no "configRuleArn": it is none of AWS Config.')
+        raise UsageError('the event has no "configRuleArn": it is none of AWS Config.', _HINT)
     invoking = _object(event.get("invokingEvent"), "invokingEvent")
     parameters = _object(event.get("ruleParameters") or "{}", "ruleParameters")
     account = Account(found["account"], found["partition"])
@@ -132,9 +134,9 @@ def read_event(event: Mapping[str, Any]) -> Event:
         if oversized.deleted:
             item, oversized = oversized, None
     elif kind != "ScheduledNotification":
-        raise UsageError(f'an event of the type "{kind}" is not one that a rule is called with.')
+        raise UsageError(f'an event of the type "{kind}" is not one that a rule is called with.', _HINT)
     if not event.get("resultToken"):
-        raise UsageError('the event has no "resultToken".')
+        raise UsageError('the event has no "resultToken".', _HINT)
     return Event(
         str(event.get("configRuleName", "")),
         account,
@@ -155,7 +157,7 @@ def read_item(value: Any) -> Item:
         UsageError: it is none.
     """
     if not isinstance(value, Mapping) or not value.get("resourceType") or not value.get("resourceId"):
-        raise UsageError("the event has no configuration item.")
+        raise UsageError("the event has no configuration item.", _HINT)
     supplementary = {
         name: _decoded(held) for name, held in _mapping(_decoded(value.get("supplementaryConfiguration"))).items()
     }
@@ -201,7 +203,7 @@ def _object(value: Any, name: str) -> Mapping[str, Any]:
     """Return the object of a JSON text in the event."""
     found = _decoded(value)
     if not isinstance(found, Mapping):
-        raise UsageError(f'"{name}" of the event is not a JSON object.')
+        raise UsageError(f'"{name}" of the event is not a JSON object.', _HINT)
     return found
 
 
@@ -211,5 +213,5 @@ def _moment(value: Any) -> datetime:
     try:
         moment = datetime.fromisoformat(str(value))
     except ValueError:
-        raise UsageError(f'the event has a time that is none: "{value}".') from None
+        raise UsageError(f'the event has a time that is none: "{value}".', _HINT) from None
     return moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)

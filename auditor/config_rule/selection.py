@@ -21,6 +21,8 @@ from auditor.packs import Rules
 from auditor.resources import Resource, Table
 from auditor.rule_api import Severity
 
+_HINT = "Parameters: rules, skip, severity, excludeTables, executionRoleName, RULE-ID.SETTING (a JSON value)."
+
 #: The parameters besides those of the rules, ``RULE-ID.PARAMETER``.
 PARAMETERS = ("rules", "skip", "severity", "excludeTables", "executionRoleName")
 
@@ -63,25 +65,31 @@ def select(parameters: Mapping[str, str], settings: Path) -> Selection:
     for name, value in parameters.items():
         rule_id, dot, setting = name.partition(".")
         if not dot and name not in PARAMETERS:
-            raise UsageError(f'ruleParameters: unknown parameter "{name}".{suggest(name, [*PARAMETERS, *known])}')
+            raise UsageError(
+                f'ruleParameters: unknown parameter "{name}".{suggest(name, [*PARAMETERS, *known])}', _HINT
+            )
         if dot:
             try:
                 overrides.setdefault(rule_id, {})[setting] = json.loads(value)
             except ValueError:
-                raise UsageError(f"ruleParameters: {name}: {value!r} is not JSON.") from None
+                raise UsageError(f"ruleParameters: {name}: {value!r} is not JSON.", _HINT) from None
     held, root = config.load(settings) if settings.is_file() else (Config(), None)
     everything = packs.load()
     configured = packs.configure(everything, held, root, settings)
     if overrides:
         unknown = sorted(overrides.keys() - configured.keys())
         if unknown:
-            raise UsageError(f'ruleParameters: there is no rule "{unknown[0]}".{suggest(unknown[0], list(configured))}')
+            raise UsageError(
+                f'ruleParameters: there is no rule "{unknown[0]}".{suggest(unknown[0], list(configured))}', _HINT
+            )
         text = json.dumps({"rules": overrides})
         over = msgspec.structs.replace(Config(), rules=overrides)
         configured = packs.configure(configured, over, yaml.compose(text), Path("ruleParameters"))
     level = parameters.get("severity", "").lower()
     if level and level.upper() not in Severity.__members__:
-        raise UsageError(f'ruleParameters: severity: "{level}" is none of critical, high, medium, low, informational.')
+        raise UsageError(
+            f'ruleParameters: severity: "{level}" is none of critical, high, medium, low, informational.', _HINT
+        )
     rules = packs.select(
         configured,
         _listed(parameters.get("rules", "")),
@@ -91,7 +99,9 @@ def select(parameters: Mapping[str, str], settings: Path) -> Selection:
     )
     role = parameters.get("executionRoleName", "")
     if role and not re.fullmatch(r"[\w+=,.@/-]{1,512}", role, re.ASCII):
-        raise UsageError(f'ruleParameters: executionRoleName: "{role}" is no name of a role; an ARN is not taken.')
+        raise UsageError(
+            f'ruleParameters: executionRoleName: "{role}" is no name of a role; an ARN is not taken.', _HINT
+        )
     accepted = None
     if held.baseline:
         from datetime import UTC, datetime

@@ -165,10 +165,10 @@ def arn(name: str) -> str:
     return f"arn:aws:dynamodb:{REGION}:{ACCOUNT}:table/{name}"
 
 
-def changed(item: Mapping[str, Any], **more: Any) -> dict[str, Any]:
+def changed(item: Mapping[str, Any], parameters: Mapping[str, str] | None = None, **more: Any) -> dict[str, Any]:
     """Return the event of a change."""
     message = {"configurationItemDiff": None, "configurationItem": item}
-    return event(message, "ConfigurationItemChangeNotification", **more)
+    return event(message, "ConfigurationItemChangeNotification", parameters, **more)
 
 
 def oversized(item: Mapping[str, Any], **more: Any) -> dict[str, Any]:

@@ -19,9 +19,11 @@ from auditor import config_rule, packs
 from auditor.config_rule import Evaluation, Undecided, compliance_of, evaluate
 from auditor.config_rule.delivery import Delivery, DeliveryError
 from auditor.config_rule.event import read_event, read_item
+from auditor.config_rule.live import about_tables, is_narrow
 from auditor.config_rule.selection import select
 from auditor.errors import UsageError
 from auditor.rule_api import Severity, Status
+from tests.config_rule import stand_in
 from tests.config_rule.stand_in import (
     ACCOUNT,
     REGION,
@@ -228,6 +230,37 @@ def test_a_failed_listing_clears_nothing(aws: Any, config: Config) -> None:
     with pytest.raises(Undecided, match="dynamodb:ListTables"):
         evaluate(scheduled(parameters=ONE), made)
     assert config.compliance() == {(TABLE, "a"): "COMPLIANT"}
+
+
+@pytest.mark.parametrize("rule", [one for one in packs.built_in() if is_narrow(packs.built_in()[one])
+                                  and one in about_tables(packs.built_in())])  # fmt: skip
+def test_a_change_gives_the_verdict_that_the_clock_gives(aws: Any, config: Config, run: Run, rule: str) -> None:
+    table(aws, "all-off")
+    table(aws, "all-on", protected=True)
+    aws.update_continuous_backups(
+        TableName="all-on",
+        PointInTimeRecoverySpecification={"PointInTimeRecoveryEnabled": True, "RecoveryPeriodInDays": 9},
+    )
+    aws.tag_resource(
+        ResourceArn=stand_in.arn("all-on"),
+        Tags=[{"Key": key, "Value": "x"} for key in ("owner", "data-classification", "cost-center", "application")],
+    )
+    run(scheduled(parameters={"rules": rule}))
+    by_clock = config.results
+    config.results = {}
+    for name in ("all-off", "all-on"):
+        tags = {one["Key"]: one["Value"] for one in aws.list_tags_of_resource(ResourceArn=stand_in.arn(name))["Tags"]}
+        described = aws.describe_continuous_backups(TableName=name)["ContinuousBackupsDescription"]
+        status = described["PointInTimeRecoveryDescription"]["PointInTimeRecoveryStatus"]
+        held = {
+            "continuousBackupsStatus": "ENABLED",
+            "pointInTimeRecoveryDescription": {"pointInTimeRecoveryStatus": status},
+        }
+        run(changed(table_item(name, tags=tags, supplementaryConfiguration={"ContinuousBackupsDescription": held}),
+                    {"rules": rule}))  # fmt: skip
+    assert {key: one["ComplianceType"] for key, one in by_clock.items()} == config.compliance()
+    notes = {key: one.get("Annotation") for key, one in by_clock.items()}
+    assert notes == {key: one.get("Annotation") for key, one in config.results.items()}
 
 
 def test_a_rule_that_looks_further_sees_the_whole_region(aws: Any, config: Config, run: Run) -> None:

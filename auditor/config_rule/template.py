@@ -1,0 +1,495 @@
+"""CloudFormation templates of what AWS Config needs: the function, its role, the rules; for one account or for many.
+
+Source: AWS CloudFormation User Guide (resource reference), AWS Config Developer Guide.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import yaml
+
+from auditor import permissions
+from auditor.config_rule.live import about_tables, is_narrow
+from auditor.errors import UsageError
+from auditor.packs import Rules
+from auditor.resources import Table
+
+#: AWS Config takes so many characters of parameters (ConfigRule.InputParameters).
+MOST_PARAMETERS = 1024
+
+_Template = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Which rules AWS Config is to ask.
+
+    Attributes:
+        rules: The rules.
+        include: The globs that chose them; empty: all.
+        exclude: The globs that left some out.
+        severity: The lowest severity; an empty text: any.
+        parameters: More ``ruleParameters``.
+    """
+
+    rules: Rules
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    severity: str = ""
+    parameters: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def narrow(self) -> tuple[str, ...]:
+        """The rules that a change of a table can ask for little: those that look at nothing else."""
+        return tuple(rule.id for rule in about_tables(self.rules).values() if is_narrow(rule))
+
+    def on_changes(self) -> dict[str, str]:
+        """Return the parameters of the AWS Config rule that is called with changes."""
+        return self._checked({"rules": ",".join(self.narrow)})
+
+    def on_schedule(self) -> dict[str, str]:
+        """Return the parameters of the AWS Config rule that is called by the clock."""
+        given = {
+            "rules": ",".join(self.include),
+            "skip": ",".join([*self.exclude, *self.narrow]),
+            "severity": self.severity,
+        }
+        return self._checked({name: value for name, value in given.items() if value})
+
+    @property
+    def scheduled(self) -> bool:
+        """Some rules are left for the clock."""
+        return len(self.narrow) < len(self.rules)
+
+    def _checked(self, given: dict[str, str]) -> dict[str, str]:
+        held = {**given, **dict(self.parameters)}
+        size = len(json.dumps(held))
+        if size > MOST_PARAMETERS:
+            raise UsageError(
+                f"the parameters of the AWS Config rule have {size} characters; it takes {MOST_PARAMETERS}.",
+                "Choose rules by globs, or put settings into the package (`config-rule package --config`).",
+            )
+        return held
+
+
+def account(chosen: Chosen) -> _Template:
+    """Return the template for one account and region: function, role, log group, dead letters, alarm, rules.
+
+    Raises:
+        UsageError: the parameters are longer than AWS Config takes them.
+    """
+    return _template(
+        "ddbaudit as AWS Config rules, in one account and region",
+        _PARAMETERS | _FREQUENCY,
+        _function(_policies(chosen, None))
+        | _permission({"Ref": "AWS::AccountId"})
+        | _rules(chosen, after="Permission"),
+        {"FunctionArn": {"Value": {"Fn::GetAtt": ["Function", "Arn"]}}},
+    )
+
+
+def stack_set(chosen: Chosen) -> _Template:
+    """Return the template that rolls :func:`account` out to an organisation: a service-managed stack set."""
+    body = json.dumps(account(chosen), separators=(",", ":"))
+    if len(body) > 51_200:
+        raise UsageError(
+            f"the template in the stack set has {len(body)} characters; CloudFormation takes 51,200.",
+            "Choose fewer rules.",
+        )
+    inner = account(chosen)["Parameters"]
+    parameters = {
+        "OrganizationalUnits": {
+            "Type": "CommaDelimitedList",
+            "Description": "Ids of the units (ou-...) or of the root (r-...)",
+        },
+        "Regions": {"Type": "CommaDelimitedList", "Description": "Regions with tables"},
+        **inner,
+    }
+    return _template(
+        "ddbaudit as AWS Config rules in every account of an organisation; deploy it in the management account",
+        parameters,
+        {
+            "StackSet": {
+                "Type": "AWS::CloudFormation::StackSet",
+                "Properties": {
+                    "StackSetName": {"Ref": "RuleName"},
+                    "PermissionModel": "SERVICE_MANAGED",
+                    "AutoDeployment": {"Enabled": True, "RetainStacksOnAccountRemoval": False},
+                    "Capabilities": ["CAPABILITY_IAM"],
+                    "ManagedExecution": {"Active": True},
+                    "OperationPreferences": {"FailureTolerancePercentage": 10, "MaxConcurrentPercentage": 25},
+                    "Parameters": [{"ParameterKey": name, "ParameterValue": {"Ref": name}} for name in inner],
+                    "StackInstancesGroup": [
+                        {
+                            "DeploymentTargets": {"OrganizationalUnitIds": {"Ref": "OrganizationalUnits"}},
+                            "Regions": {"Ref": "Regions"},
+                        }
+                    ],
+                    "TemplateBody": body,
+                },
+            }
+        },
+        {},
+    )
+
+
+def member_role(chosen: Chosen) -> _Template:
+    """Return the template of the role that a central function takes in each account."""
+    parameters = {
+        "FunctionRoleArn": {
+            "Type": "String",
+            "Description": "ARN of the role of the central function",
+            "AllowedPattern": r"arn:aws[a-z-]*:iam::\d{12}:role/.+",
+        },
+        "RoleName": {"Type": "String", "Default": "ddbaudit-config-rule", "AllowedPattern": r"[\w+=,.@-]{1,64}"},
+    }
+    role = {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "RoleName": {"Ref": "RoleName"},
+            "AssumeRolePolicyDocument": {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": {"Ref": "FunctionRoleArn"}},
+                        "Action": "sts:AssumeRole",
+                    }
+                ],
+            },
+            "Policies": [{"PolicyName": "ddbaudit", "PolicyDocument": _document([*_reading(chosen), *_TELLING])}],
+        },
+    }
+    return _template(
+        "The role that the central function of ddbaudit takes in an account; it needs CAPABILITY_NAMED_IAM",
+        parameters,
+        {"Role": role},
+        {"RoleArn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+    )
+
+
+def organization(chosen: Chosen) -> _Template:
+    """Return the template for an organisation with one central function: AWS::Config::OrganizationConfigRule.
+
+    AWS lets one function be called from about sixty accounts (the size of its policy): for more see :func:`stack_set`.
+    """
+    parameters = (
+        _PARAMETERS
+        | (_FREQUENCY if chosen.scheduled else {})
+        | {
+            "MemberRoleName": {"Type": "String", "Default": "ddbaudit-config-rule"},
+            "MemberAccount": {
+                "Type": "String",
+                "Description": "A member account; add a resource like Permission for each further one",
+                "AllowedPattern": r"\d{12}",
+            },
+        }
+    )
+    assume = {
+        "Sid": "TakeTheRoleOfMembers",
+        "Effect": "Allow",
+        "Action": "sts:AssumeRole",
+        "Resource": {"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/${MemberRoleName}"},
+    }
+    resources = _function(_policies(chosen, assume)) | _permission({"Ref": "MemberAccount"})
+    if chosen.narrow:
+        resources["RuleOnChanges"] = _organization_rule(
+            "-changes",
+            chosen.on_changes(),
+            {
+                "OrganizationConfigRuleTriggerTypes": [
+                    "ConfigurationItemChangeNotification",
+                    "OversizedConfigurationItemChangeNotification",
+                ],
+                "ResourceTypesScope": [Table.cfn_type],
+            },
+        )
+    if chosen.scheduled:
+        resources["RuleOnSchedule"] = _organization_rule(
+            "-scheduled",
+            chosen.on_schedule(),
+            {
+                "OrganizationConfigRuleTriggerTypes": ["ScheduledNotification"],
+                "MaximumExecutionFrequency": {"Ref": "Frequency"},
+            },
+        )
+    return _template(
+        "ddbaudit as AWS Config rules of an organisation, with one function for all accounts",
+        parameters,
+        resources,
+        {"FunctionRoleArn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+    )
+
+
+def _organization_rule(suffix: str, parameters: Mapping[str, Any], metadata: Mapping[str, Any]) -> _Template:
+    # A dollar sign in a value would be a reference of its own.
+    held = {name: value.replace("${", "${!") for name, value in parameters.items()}
+    text = json.dumps(held | {"executionRoleName": "${MemberRoleName}"})
+    return {
+        "Type": "AWS::Config::OrganizationConfigRule",
+        "DependsOn": "Permission",
+        "Properties": {
+            "OrganizationConfigRuleName": {"Fn::Sub": f"${{RuleName}}{suffix}"},
+            "OrganizationCustomRuleMetadata": {
+                "Description": "DynamoDB security practices, evaluated by ddbaudit",
+                "LambdaFunctionArn": {"Fn::GetAtt": ["Function", "Arn"]},
+                "InputParameters": {"Fn::Sub": text},
+                **metadata,
+            },
+        },
+    }
+
+
+def conformance_pack(chosen: Chosen) -> _Template:
+    """Return the template of a conformance pack: the rules alone, for a function that is there."""
+    parameters = {
+        "FunctionArn": {"Type": "String"},
+        "RuleName": {"Type": "String", "Default": "ddbaudit"},
+        "Frequency": {"Type": "String", "Default": "TwentyFour_Hours"},
+    }
+    rules = _rules(chosen, after=None)
+    for rule in rules.values():
+        rule["Properties"]["Source"]["SourceIdentifier"] = {"Ref": "FunctionArn"}
+    return {"Parameters": parameters, "Resources": rules}
+
+
+#: What `--kind` names.
+KINDS = {
+    "account": account,
+    "stack-set": stack_set,
+    "organization": organization,
+    "member-role": member_role,
+    "conformance-pack": conformance_pack,
+}
+
+_PARAMETERS: _Template = {
+    "CodeBucket": {"Type": "String", "Description": "Bucket with the package (`ddbaudit config-rule package`)"},
+    "CodeKey": {"Type": "String", "Description": "Key of the package in the bucket"},
+    "RuleName": {
+        "Type": "String",
+        "Default": "ddbaudit",
+        "MaxLength": 40,
+        "AllowedPattern": "[A-Za-z0-9_-]+",
+        "Description": "Name of the function; the names of the rules begin with it",
+    },
+    "Runtime": {
+        "Type": "String",
+        "AllowedValues": ["python3.11", "python3.12", "python3.13", "python3.14"],
+        "Description": "What the package was made for; `ddbaudit config-rule package` says so",
+    },
+    "Architecture": {
+        "Type": "String",
+        "AllowedValues": ["x86_64", "arm64"],
+        "Description": "As Runtime",
+    },
+    "LogRetentionDays": {"Type": "Number", "Default": 90, "Description": "Days that logs are kept"},
+    "AlarmTopicArn": {
+        "Type": "String",
+        "Default": "",
+        "Description": "Topic that hears of failed invocations: something could not be evaluated",
+    },
+}
+_FREQUENCY: _Template = {
+    "Frequency": {
+        "Type": "String",
+        "Default": "TwentyFour_Hours",
+        "AllowedValues": ["One_Hour", "Three_Hours", "Six_Hours", "Twelve_Hours", "TwentyFour_Hours"],
+        "Description": "How often everything is evaluated",
+    }
+}
+
+#: PutEvaluations and GetResourceConfigHistory have no resource level (Service Authorization Reference, AWS Config), and
+#: the id in a rule's ARN is not known before there is the rule.
+_TELLING: tuple[_Template, ...] = (
+    {"Sid": "TellConfig", "Effect": "Allow", "Action": ["config:PutEvaluations"], "Resource": "*"},
+    {
+        "Sid": "ReadResultsAndItems",
+        "Effect": "Allow",
+        "Action": ["config:GetComplianceDetailsByConfigRule", "config:GetResourceConfigHistory"],
+        "Resource": "*",
+    },
+)
+
+
+def _template(
+    description: str, parameters: Mapping[str, Any], resources: Mapping[str, Any], outputs: Mapping[str, Any]
+) -> _Template:
+    made: _Template = {
+        "AWSTemplateFormatVersion": "2010-09-09",
+        "Description": description,
+        "Parameters": dict(parameters),
+    }
+    if "AlarmTopicArn" in parameters and "Function" in resources:
+        made["Conditions"] = {"HasTopic": {"Fn::Not": [{"Fn::Equals": [{"Ref": "AlarmTopicArn"}, ""]}]}}
+    made["Resources"] = dict(resources)
+    return made | ({"Outputs": dict(outputs)} if outputs else {})
+
+
+def _document(statements: Iterable[Mapping[str, Any]]) -> _Template:
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+def _reading(chosen: Chosen) -> list[_Template]:
+    held: list[_Template] = permissions.policy(chosen.rules.values())["Statement"]
+    return held
+
+
+def _policies(chosen: Chosen, assume: _Template | None) -> list[_Template]:
+    """Return what the function's role may: with a role to take in each account, it may do nothing in its own."""
+    log = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${RuleName}:*"
+    statements: list[_Template] = [
+        {
+            "Sid": "Logs",
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+            "Resource": {"Fn::Sub": log},
+        },
+        {
+            "Sid": "DeadLetters",
+            "Effect": "Allow",
+            "Action": ["sqs:SendMessage"],
+            "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
+        },
+    ]
+    statements += [assume] if assume is not None else [*_TELLING, *_reading(chosen)]
+    return [{"PolicyName": "ddbaudit", "PolicyDocument": _document(statements)}]
+
+
+def _function(policies: Sequence[_Template]) -> _Template:
+    return {
+        "LogGroup": {
+            "Type": "AWS::Logs::LogGroup",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "LogGroupName": {"Fn::Sub": "/aws/lambda/${RuleName}"},
+                "RetentionInDays": {"Ref": "LogRetentionDays"},
+            },
+        },
+        "DeadLetters": {
+            "Type": "AWS::SQS::Queue",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {"SqsManagedSseEnabled": True, "MessageRetentionPeriod": 1_209_600},
+        },
+        "Role": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": _document(
+                    [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "lambda.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                        }
+                    ]
+                ),
+                "Policies": list(policies),
+            },
+        },
+        "Function": {
+            "Type": "AWS::Lambda::Function",
+            "DependsOn": "LogGroup",
+            "Properties": {
+                "FunctionName": {"Ref": "RuleName"},
+                "Description": "Evaluates DynamoDB security practices for AWS Config",
+                "Runtime": {"Ref": "Runtime"},
+                "Architectures": [{"Ref": "Architecture"}],
+                "Handler": "auditor.config_rule.handler",
+                "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
+                "Role": {"Fn::GetAtt": ["Role", "Arn"]},
+                "MemorySize": 512,
+                "Timeout": 900,
+                # A new rule is called for every table at once; AWS's rates are an account's, not an invocation's.
+                "ReservedConcurrentExecutions": 5,
+                "DeadLetterConfig": {"TargetArn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+            },
+        },
+        "Failures": {
+            "Type": "AWS::CloudWatch::Alarm",
+            "Properties": {
+                "AlarmDescription": "ddbaudit could not evaluate something: the results of AWS Config may be old",
+                "Namespace": "AWS/Lambda",
+                "MetricName": "Errors",
+                "Dimensions": [{"Name": "FunctionName", "Value": {"Ref": "Function"}}],
+                "Statistic": "Sum",
+                "Period": 300,
+                "EvaluationPeriods": 1,
+                "Threshold": 1,
+                "ComparisonOperator": "GreaterThanOrEqualToThreshold",
+                "TreatMissingData": "notBreaching",
+                "AlarmActions": {"Fn::If": ["HasTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]},
+            },
+        },
+    }
+
+
+def _permission(source: Any) -> _Template:
+    return {
+        "Permission": {
+            "Type": "AWS::Lambda::Permission",
+            "Properties": {
+                "FunctionName": {"Fn::GetAtt": ["Function", "Arn"]},
+                "Action": "lambda:InvokeFunction",
+                "Principal": "config.amazonaws.com",
+                "SourceAccount": source,
+            },
+        }
+    }
+
+
+def _rules(chosen: Chosen, *, after: str | None) -> _Template:
+    """Return the rules: changes of tables ask what is cheap to ask, the clock asks the rest."""
+    made: _Template = {}
+    clock = {
+        "EventSource": "aws.config",
+        "MessageType": "ScheduledNotification",
+        "MaximumExecutionFrequency": {"Ref": "Frequency"},
+    }
+    if chosen.narrow:
+        changes = [
+            {"EventSource": "aws.config", "MessageType": "ConfigurationItemChangeNotification"},
+            {"EventSource": "aws.config", "MessageType": "OversizedConfigurationItemChangeNotification"},
+        ]
+        made["RuleOnChanges"] = _rule("-changes", chosen.on_changes(), [*changes, clock], [Table.cfn_type], after)
+    if chosen.scheduled:
+        made["RuleOnSchedule"] = _rule("-scheduled", chosen.on_schedule(), [clock], [], after)
+    return made
+
+
+def _rule(
+    suffix: str, parameters: Mapping[str, str], triggers: list[_Template], types: list[str], after: str | None
+) -> _Template:
+    scope = {"Scope": {"ComplianceResourceTypes": types}} if types else {}
+    return {
+        "Type": "AWS::Config::ConfigRule",
+        **({"DependsOn": after} if after else {}),
+        "Properties": {
+            "ConfigRuleName": {"Fn::Sub": f"${{RuleName}}{suffix}"},
+            "Description": "DynamoDB security practices, evaluated by ddbaudit",
+            **scope,
+            **({"InputParameters": dict(parameters)} if parameters else {}),
+            "Source": {
+                "Owner": "CUSTOM_LAMBDA",
+                "SourceIdentifier": {"Fn::GetAtt": ["Function", "Arn"]},
+                "SourceDetails": triggers,
+            },
+        },
+    }
+
+
+class _Dumper(yaml.SafeDumper):
+    """YAML without aliases, which CloudFormation does not take."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        """Write everything out."""
+        return True
+
+
+def as_yaml(template: Mapping[str, Any]) -> str:
+    """Return a template as YAML."""
+    return yaml.dump(dict(template), Dumper=_Dumper, sort_keys=False, width=120)
