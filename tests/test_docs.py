@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+import cfnlint.api
 import pytest
 
 ROOT = Path(__file__).parents[1]
@@ -35,3 +36,14 @@ def test_links_lead_to_files_that_are_there(name: str) -> None:
     page = ROOT / name
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
     assert [link for link in links if not (page.parent / link).exists()] == []
+
+
+def test_the_role_of_the_scheduled_job_is_a_clean_template() -> None:
+    text = (ROOT / "docs/examples/audit-role.yaml").read_text(encoding="utf-8")
+    young = ("describebulkoperation", "listbulkoperations", "startbulkputitems")  # the linter's list lacks them
+    wrong = [
+        str(one)
+        for one in cfnlint.api.lint_all(text)
+        if one.rule.id[0] in "EW" and not any(f"'{name}'" in one.message for name in young)
+    ]
+    assert wrong == []

@@ -21,18 +21,51 @@ from auditor.inventory import write_atomically
 
 @click.command()
 @click.option(
-    "--output", metavar="FILE", type=Text(), default="ddbaudit.yaml", show_default=True, help="The file to write."
+    "--output", metavar="FILE", type=Text(), help="The file to write.  [default: ddbaudit.yaml, or the job's]"
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-def init(output: str, force: bool) -> int:
-    """Write a commented ddbaudit.yaml: every setting with its default and what it does."""
-    path = Path(output)
+@click.option("--ci", type=click.Choice(["github", "gitlab", "codebuild"]), help="Write a scheduled job instead.")
+@click.option(
+    "--install-from", metavar="REF", type=Text(), help="What the job installs: a wheel, or git+https://...@COMMIT."
+)
+@click.option("--role-arn", metavar="ARN", type=Text(), help="The role that the job takes.")
+@click.option("--region", multiple=True, metavar="R", type=Text(), help="Region that the job audits (repeatable).")
+def init(
+    output: str | None,
+    *,
+    force: bool,
+    ci: str | None,
+    install_from: str | None,
+    role_arn: str | None,
+    region: tuple[str, ...],
+) -> int:
+    """Write a commented ddbaudit.yaml: every setting with its default. With --ci: the job that audits every night."""
+    if ci is None:
+        if install_from or role_arn or region:
+            raise UsageError("--install-from, --role-arn and --region are about a job.", "Add --ci.")
+        path, text = Path(output or "ddbaudit.yaml"), template()
+        done = "Every line is commented out: what stands there is the default."
+    else:
+        from auditor.ci import SYSTEMS, job
+
+        if not install_from or not role_arn:
+            missing = "--role-arn" if install_from else "--install-from"
+            raise UsageError(
+                f"--ci needs {missing}.",
+                "The job installs a wheel or a commit (--install-from), and takes a role of AWS (--role-arn).",
+            )
+        if region:
+            from auditor.sources.aws.account import check_regions
+
+            check_regions(list(region))
+        name, done = SYSTEMS[ci]
+        path, text = Path(output or name), job(ci, install_from, role_arn, region)
     if path.is_dir():
         raise UsageError(f"{path}: is a folder, and a file must be written there.", "Name a file with --output.")
     if path.exists() and not force:
         raise UsageError(f"{path}: there is already such a file.", "--force replaces it.")
-    write_atomically(path, template().encode())
-    click.echo(f"Wrote {path}. Every line is commented out: what stands there is the default.")
+    write_atomically(path, text.encode())
+    click.echo(f"Wrote {path}. {done}")
     return 0
 
 
