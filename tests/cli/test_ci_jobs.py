@@ -19,7 +19,7 @@ from auditor.errors import UsageError
 from tests.cli.conftest import Command, assert_refused
 
 REF, ROLE = "git+https://git.example.org/ddbaudit@0123abc", "arn:aws:iam::111122223333:role/audit/ddbaudit"
-BIN = Path(sys.executable).parent
+BIN, ROOT = Path(sys.executable).parent, Path(__file__).parents[2]
 GIVEN = ("--install-from", REF, "--role-arn", ROLE)
 #: What the job leaves: its exit code, and whether the report says that the run was complete.
 OUTCOMES = [(0, True), (3, True), (3, False), (4, False), (2, None), (1, None)]
@@ -85,7 +85,7 @@ def stubs(folder: Path, code: int, complete: bool | None) -> dict[str, str]:
     )
     bins = folder / "stubs"
     bins.mkdir()
-    for name, text in (("ddbaudit", tool), ("python", python)):
+    for name, text in (("ddbaudit", tool), ("python", python), ("python3", python)):
         (bins / name).write_text(text)
         (bins / name).chmod(stat.S_IRWXU)
     for name in ("temp", "work"):
@@ -220,3 +220,77 @@ def test_quotes_and_comments_in_an_address_stay_in_it(quoted: str) -> None:
 def test_what_is_no_role_is_refused(arn: str) -> None:
     with pytest.raises(UsageError, match="--role-arn"):
         job("gitlab", REF, arn, [])
+
+
+# The action and the component that the repository carries
+
+ACTION = yaml.safe_load((ROOT / "action.yml").read_text(encoding="utf-8"))
+COMPONENT = (ROOT / "templates/ddbaudit.yml").read_text(encoding="utf-8")
+
+
+def component(**inputs: str) -> Any:
+    """Return the component's job with its inputs, as GitLab fills them in."""
+    spec, body = COMPONENT.split("\n---\n")
+    known = yaml.safe_load(spec)["spec"]["inputs"]
+    assert set(re.findall(r"\$\[\[ inputs\.(\w+) \]\]", body)) == set(known)
+    values = {name: one.get("default") for name, one in known.items()} | inputs
+    return re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda found: str(values[found[1]]), body)
+
+
+def test_the_action_and_the_component_are_valid_and_safe(tmp_path: Path) -> None:
+    checked("check-jsonschema", "--builtin-schema", "vendor.github-actions", str(ROOT / "action.yml"))
+    checked("zizmor", "--offline", "--pedantic", str(ROOT / "action.yml"))
+    pipeline = tmp_path / "job.gitlab-ci.yml"
+    pipeline.write_text(component(install_from=REF, role_arn=ROLE))
+    checked("check-jsonschema", "--builtin-schema", "vendor.gitlab-ci", "--data-transform", "gitlab-ci", str(pipeline))
+    for step in ACTION["runs"]["steps"]:
+        assert "${{" not in step["run"]  # what is given goes through the environment, where it is no code
+
+
+@pytest.mark.parametrize(("code", "complete"), OUTCOMES)
+@pytest.mark.parametrize("fail", ["true", "false"])
+def test_the_action_has_its_outputs_and_fails_when_it_should(
+    tmp_path: Path, code: int, complete: bool | None, fail: str
+) -> None:
+    steps = {one["name"]: one for one in ACTION["runs"]["steps"]}
+    given = {name: one["default"] for name, one in ACTION["inputs"].items()} | {"region": "eu-west-1 us-east-1"}
+    environment = stubs(tmp_path, code, complete) | {"SOURCE": "/the/action"}
+    for name, value in steps["Audit"]["env"].items():
+        found = re.fullmatch(r"\$\{\{ inputs\.([\w-]+) \}\}", value)
+        environment[name] = given[found[1]] if found else value
+    for name in ("Install ddbaudit", "Audit"):
+        told = bash(steps[name]["run"], environment, tmp_path / "work")
+        assert told.returncode == 0, told.stderr
+    outputs = dict(line.split("=", 1) for line in (tmp_path / "GITHUB_OUTPUT").read_text().splitlines())
+    assert outputs == {
+        "exit-code": str(code),
+        "failed": "true" if code else "false",
+        "complete": "true" if complete else "false",
+        "report-dir": "ddbaudit-report",
+        "sarif-file": "ddbaudit-report/report.sarif",
+    }
+    assert {one["value"] for one in ACTION["outputs"].values()} == {
+        f"${{{{ steps.audit.outputs.{name} }}}}" for name in outputs
+    }
+    assert environment["DDBAUDIT_REGION"] == "eu-west-1 us-east-1"
+    decided = bash(steps["Decide"]["run"], environment | {"CODE": str(code), "FAIL": fail}, tmp_path / "work")
+    assert decided.returncode == (code if fail == "true" else 0)
+
+
+@pytest.mark.parametrize(("code", "complete"), OUTCOMES)
+def test_the_component_ends_with_the_exit_code(tmp_path: Path, code: int, complete: bool | None) -> None:
+    held = yaml.safe_load(component(install_from=REF, role_arn=ROLE, job_name="audit"))["audit"]
+    environment = stubs(tmp_path, code, complete) | held["variables"] | {"AWS_ID_TOKEN": "t"}
+    script = "\n".join([*held["before_script"], *held["script"]])
+    assert bash(script, environment, tmp_path / "work").returncode == code
+    assert f"pip install {REF}" in (tmp_path / "calls").read_text()
+
+
+def test_what_the_action_leaves_empty_is_not_given(ddbaudit: Command, snapshot: str) -> None:
+    audit = next(one for one in ACTION["runs"]["steps"] if one["name"] == "Audit")
+    empty = {name: "" for name, value in audit["env"].items() if value.startswith("${{")}
+    told = ddbaudit("run", "--from", snapshot, "--rule", "table-pitr", "--allow-incomplete", **empty)
+    assert told.code in (0, 3), told.err
+    assert all(name.startswith("ddbaudit-report") for name in told.written)
+    unset = empty | {"DDBAUDIT_NEW_ONLY": "false", "DDBAUDIT_FAIL_ON": "none"}
+    assert ddbaudit("run", "--from", snapshot, "--rule", "table-pitr", "--allow-incomplete", **unset).code == 0
