@@ -77,13 +77,14 @@ def template(context: click.Context, /, kind: str, parameter: tuple[str, ...], *
 @click.option(
     "--libraries", metavar="DIR", type=Text(), help="What pip installed for AWS Lambda, if this is not Linux."
 )
-def package(output: str, config: str | None, libraries: str | None) -> int:
+@click.option("--reports", is_flag=True, help="With what renders reports: for the scheduled audit (init --ci aws).")
+def package(output: str, config: str | None, libraries: str | None, *, reports: bool) -> int:
     """Write the zip for AWS Lambda: the auditor, its rules, and the libraries that Lambda does not have."""
     from auditor.config_rule.package import build, made_for
 
     path = Path(output)
     check_file(path, "--output")
-    data = build(Path(config) if config else None, Path(libraries) if libraries else None)
+    data = build(Path(config) if config else None, Path(libraries) if libraries else None, reports=reports)
     runtime, architecture = made_for(data)
     write_atomically(path, data)
     click.echo(f"Wrote {path}: {len(data) / 1e6:.1f} MB, for Runtime={runtime} Architecture={architecture}.")

@@ -24,7 +24,9 @@ from auditor.inventory import write_atomically
     "--output", metavar="FILE", type=Text(), help="The file to write.  [default: ddbaudit.yaml, or the job's]"
 )
 @click.option("--force", is_flag=True, help="Replace the file if it is there.")
-@click.option("--ci", type=click.Choice(["github", "gitlab", "codebuild"]), help="Write a scheduled job instead.")
+@click.option(
+    "--ci", type=click.Choice(["github", "gitlab", "codebuild", "aws"]), help="Write a scheduled job instead."
+)
 @click.option(
     "--install-from", metavar="REF", type=Text(), help="What the job installs: a wheel, or git+https://...@COMMIT."
 )
@@ -45,6 +47,18 @@ def init(
             raise UsageError("--install-from, --role-arn and --region are about a job.", "Add --ci.")
         path, text = Path(output or "ddbaudit.yaml"), template()
         done = "Every line is commented out: what stands there is the default."
+    elif ci == "aws":
+        from auditor.config_rule.template import as_yaml, schedule
+
+        if install_from or role_arn:
+            raise UsageError(
+                "--install-from and --role-arn mean nothing to a function of AWS.",
+                "It takes the package (`ddbaudit config-rule package --reports`), and its role comes with it.",
+            )
+        _check_regions(region)
+        path = Path(output or "ddbaudit-schedule.yaml")
+        text = as_yaml(schedule(packs.built_in(), {"regions": " ".join(region)} if region else {}))
+        done = "Deploy it with CloudFormation, with the package of `ddbaudit config-rule package --reports`."
     else:
         from auditor.ci import SYSTEMS, job
 
@@ -54,10 +68,7 @@ def init(
                 f"--ci needs {missing}.",
                 "The job installs a wheel or a commit (--install-from), and takes a role of AWS (--role-arn).",
             )
-        if region:
-            from auditor.sources.aws.account import check_regions
-
-            check_regions(list(region))
+        _check_regions(region)
         name, done = SYSTEMS[ci]
         path, text = Path(output or name), job(ci, install_from, role_arn, region)
     if path.is_dir():
@@ -67,6 +78,13 @@ def init(
     write_atomically(path, text.encode())
     click.echo(f"Wrote {path}. {done}")
     return 0
+
+
+def _check_regions(names: tuple[str, ...]) -> None:
+    if names:
+        from auditor.sources.aws.account import check_regions
+
+        check_regions(list(names))
 
 
 @click.command()

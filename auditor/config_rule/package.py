@@ -9,7 +9,7 @@ import io
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib.metadata import PackageNotFoundError, distribution
 from importlib.resources import files
 from pathlib import Path
@@ -20,30 +20,41 @@ from auditor.packs import bundled
 #: What the function imports and AWS Lambda's Python does not have; boto3 is there.
 LIBRARIES = ("msgspec", "PyYAML")
 
-#: What of the auditor the function never imports.
+#: What the scheduled audit needs besides, to render its reports.
+FOR_REPORTS = ("Jinja2", "MarkupSafe")
+
+#: What of the auditor the functions never import.
 _LEFT_OUT = ("cli", "sources/demo")
+
+_SUFFIXES = (".py", ".json", ".yaml", ".txt", ".j2", ".css", ".js")
 
 _TIME = (1980, 1, 1, 0, 0, 0)
 
 
-def build(settings: Path | None = None, libraries: Path | None = None) -> bytes:
+def build(settings: Path | None = None, libraries: Path | None = None, *, reports: bool = False) -> bytes:
     """Return the zip.
 
     Args:
         settings: ddbaudit.yaml, to be read by the function; the acceptance file that it names goes with it.
         libraries: A folder that ``pip install --target`` filled for AWS Lambda; default: what is installed here.
+        reports: With what renders reports: for :mod:`auditor.scheduled`.
 
     Raises:
         UsageError: the libraries are not there or are not made for Linux, or the settings cannot be read.
     """
     held: dict[str, bytes] = {}
-    for name, folder in (("auditor", Path(str(files("auditor")))), ("rules", bundled("rules"))):
+    names: tuple[str, ...] = LIBRARIES
+    folders = {"auditor": Path(str(files("auditor"))), "rules": bundled("rules")}
+    if reports:
+        folders["reports"] = bundled("reports")
+        names += FOR_REPORTS
+    for name, folder in folders.items():
         for path in _sources(folder):
             inside = path.relative_to(folder).as_posix()
             if name == "auditor" and (inside.startswith("_bundled/") or inside.startswith(_LEFT_OUT)):
                 continue
             held[f"{name}/{inside}"] = path.read_bytes()
-    held |= dict(_of_folder(libraries) if libraries is not None else _installed())
+    held |= dict(_of_folder(libraries, names) if libraries is not None else _installed(names))
     if settings is not None:
         held |= dict(_settings(settings))
     buffer = io.BytesIO()
@@ -78,7 +89,7 @@ def made_for(data: bytes) -> tuple[str, str]:
 
 def _sources(folder: Path) -> Iterator[Path]:
     for path in sorted(folder.rglob("*")):
-        if path.is_file() and "__pycache__" not in path.parts and path.suffix in (".py", ".json", ".yaml", ".txt"):
+        if path.is_file() and "__pycache__" not in path.parts and path.suffix in _SUFFIXES:
             yield path
 
 
@@ -97,10 +108,10 @@ def _settings(path: Path) -> Iterator[tuple[str, bytes]]:
             raise UsageError(f"{path.parent / inside}: cannot be read: {error.strerror}.") from None
 
 
-def _installed() -> Iterator[tuple[str, bytes]]:
+def _installed(names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
     if sys.platform != "linux":
         raise UsageError("the libraries that are installed here are not made for AWS Lambda.", _HINT)
-    for name in LIBRARIES:
+    for name in names:
         try:
             found = distribution(name).files or []
         except PackageNotFoundError:
@@ -113,13 +124,13 @@ def _installed() -> Iterator[tuple[str, bytes]]:
 
 _HINT = (
     "`pip install --target LIBRARIES --only-binary=:all: --platform manylinux2014_x86_64 --python-version 3.13 "
-    "msgspec PyYAML`, then --libraries LIBRARIES."
+    "msgspec PyYAML` (for reports also Jinja2), then --libraries LIBRARIES."
 )
 
 
-def _of_folder(folder: Path) -> Iterator[tuple[str, bytes]]:
-    names = {path.name.lower() for path in folder.iterdir()} if folder.is_dir() else set()
-    missing = [name for name, module in zip(LIBRARIES, ("msgspec", "yaml"), strict=True) if module not in names]
+def _of_folder(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, bytes]]:
+    there = {path.name.lower() for path in folder.iterdir()} if folder.is_dir() else set()
+    missing = [name for name in names if {"PyYAML": "yaml"}.get(name, name.lower()) not in there]
     if missing:
         raise UsageError(f"{folder}: has no {' and no '.join(missing)}.", _HINT)
     for path in sorted(folder.rglob("*")):

@@ -340,6 +340,11 @@ def _reading(chosen: Chosen) -> list[_Template]:
 
 def _policies(chosen: Chosen, assume: _Template | None) -> list[_Template]:
     """Return what the function's role may: with a role to take in each account, it may do nothing in its own."""
+    return _own([assume] if assume is not None else [*_TELLING, *_reading(chosen)])
+
+
+def _own(more: Iterable[_Template]) -> list[_Template]:
+    """Return what a function's role may: what any function needs, and more."""
     log = "arn:${AWS::Partition}:logs:${AWS::Region}:${AWS::AccountId}:log-group:/aws/lambda/${RuleName}:*"
     statements: list[_Template] = [
         {
@@ -355,11 +360,10 @@ def _policies(chosen: Chosen, assume: _Template | None) -> list[_Template]:
             "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
         },
     ]
-    statements += [assume] if assume is not None else [*_TELLING, *_reading(chosen)]
-    return [{"PolicyName": "ddbaudit", "PolicyDocument": _document(statements)}]
+    return [{"PolicyName": "ddbaudit", "PolicyDocument": _document([*statements, *more])}]
 
 
-def _function(policies: Sequence[_Template]) -> _Template:
+def _function(policies: Sequence[_Template], *, handler: str = "auditor.config_rule.handler") -> _Template:
     return {
         "LogGroup": {
             "Type": "AWS::Logs::LogGroup",
@@ -396,10 +400,10 @@ def _function(policies: Sequence[_Template]) -> _Template:
             "DependsOn": "LogGroup",
             "Properties": {
                 "FunctionName": {"Ref": "RuleName"},
-                "Description": "Evaluates DynamoDB security practices for AWS Config",
+                "Description": "Audits how DynamoDB is protected",
                 "Runtime": {"Ref": "Runtime"},
                 "Architectures": [{"Ref": "Architecture"}],
-                "Handler": "auditor.config_rule.handler",
+                "Handler": handler,
                 "Code": {"S3Bucket": {"Ref": "CodeBucket"}, "S3Key": {"Ref": "CodeKey"}},
                 "Role": {"Fn::GetAtt": ["Role", "Arn"]},
                 "MemorySize": 512,
@@ -423,6 +427,220 @@ def _function(policies: Sequence[_Template]) -> _Template:
                 "ComparisonOperator": "GreaterThanOrEqualToThreshold",
                 "TreatMissingData": "notBreaching",
                 "AlarmActions": {"Fn::If": ["HasTopic", [{"Ref": "AlarmTopicArn"}], {"Ref": "AWS::NoValue"}]},
+            },
+        },
+    }
+
+
+def schedule(rules: Rules, event: Mapping[str, str]) -> _Template:
+    """Return the template of the function that audits its account by the clock (:mod:`auditor.scheduled`).
+
+    Args:
+        rules: The rules that it will ask: its role may read what these need.
+        event: What the schedule hands over.
+    """
+    bucket, objects = {"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/ddbaudit/*"}
+    deliver: list[_Template] = [
+        {"Sid": "KeepReports", "Effect": "Allow", "Action": ["s3:PutObject", "s3:GetObject"], "Resource": objects},
+        # Without it S3 answers "denied" for a report that is not there yet.
+        {"Sid": "SeeThatThereIsNone", "Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": bucket},
+        {"Sid": "TellPeople", "Effect": "Allow", "Action": ["sns:Publish"], "Resource": {"Ref": "Topic"}},
+        {
+            "Sid": "EncryptMessages",
+            "Effect": "Allow",
+            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+            "Resource": {"Fn::GetAtt": ["TopicKey", "Arn"]},
+        },
+    ]
+    held: list[_Template] = permissions.policy(rules.values())["Statement"]
+    made = _function(_own([*deliver, *held]), handler="auditor.scheduled.handler")
+    function = made["Function"]["Properties"]
+    function["MemorySize"], function["ReservedConcurrentExecutions"] = 1024, 1
+    function["Environment"] = {
+        "Variables": {
+            "DDBAUDIT_BUCKET": {"Ref": "Bucket"},
+            "DDBAUDIT_PREFIX": "ddbaudit",
+            "DDBAUDIT_TOPIC": {"Ref": "Topic"},
+        }
+    }
+    made["Failures"]["Properties"]["AlarmDescription"] = "The scheduled audit did not run to its end"
+    made["Failures"]["Properties"]["AlarmActions"] = [{"Ref": "Topic"}]
+    parameters = {name: one for name, one in _PARAMETERS.items() if name != "AlarmTopicArn"} | {
+        "Schedule": {
+            "Type": "String",
+            "Default": "cron(17 3 * * ? *)",
+            "Description": "When to audit, as EventBridge Scheduler writes it",
+        },
+        "KeepDays": {"Type": "Number", "Default": 400, "MinValue": 1, "Description": "Days that reports are kept"},
+        "Email": {"Type": "String", "Default": "", "Description": "Who hears of failures; empty: subscribe later"},
+    }
+    template = _template(
+        "ddbaudit by the clock: audits the account, keeps the reports in a bucket, tells a topic when the gate fails",
+        parameters,
+        made | _delivery() | _clock(event),
+        {"Bucket": {"Value": {"Ref": "Bucket"}}, "Topic": {"Value": {"Ref": "Topic"}}},
+    )
+    return {
+        **{name: value for name, value in template.items() if name not in ("Resources", "Outputs")},
+        "Conditions": {"HasEmail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Email"}, ""]}]}},
+        "Resources": template["Resources"],
+        "Outputs": template["Outputs"],
+    }
+
+
+def _delivery() -> _Template:
+    """Return the bucket and the topic: encrypted, versioned, private, TLS only."""
+    account_root = {"Fn::Sub": "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
+    return {
+        "Bucket": {
+            "Type": "AWS::S3::Bucket",
+            "DeletionPolicy": "Retain",
+            "UpdateReplacePolicy": "Retain",
+            "Properties": {
+                "BucketEncryption": {
+                    "ServerSideEncryptionConfiguration": [
+                        {"ServerSideEncryptionByDefault": {"SSEAlgorithm": "aws:kms"}, "BucketKeyEnabled": True}
+                    ]
+                },
+                "VersioningConfiguration": {"Status": "Enabled"},
+                "PublicAccessBlockConfiguration": {
+                    "BlockPublicAcls": True,
+                    "BlockPublicPolicy": True,
+                    "IgnorePublicAcls": True,
+                    "RestrictPublicBuckets": True,
+                },
+                "OwnershipControls": {"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]},
+                "LifecycleConfiguration": {
+                    "Rules": [
+                        {
+                            "Id": "old-reports",
+                            "Status": "Enabled",
+                            "ExpirationInDays": {"Ref": "KeepDays"},
+                            "NoncurrentVersionExpiration": {"NoncurrentDays": 30},
+                        }
+                    ]
+                },
+            },
+        },
+        "BucketPolicy": {
+            "Type": "AWS::S3::BucketPolicy",
+            "Properties": {
+                "Bucket": {"Ref": "Bucket"},
+                "PolicyDocument": _document(
+                    [
+                        {
+                            "Sid": "TlsOnly",
+                            "Effect": "Deny",
+                            "Principal": "*",
+                            "Action": "s3:*",
+                            "Resource": [{"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/*"}],
+                            "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+                        }
+                    ]
+                ),
+            },
+        },
+        "TopicKey": {
+            "Type": "AWS::KMS::Key",
+            "DeletionPolicy": "Delete",
+            "UpdateReplacePolicy": "Delete",
+            "Properties": {
+                "Description": "Messages of ddbaudit",
+                "EnableKeyRotation": True,
+                "KeyPolicy": _document(
+                    [
+                        {
+                            "Sid": "Account",
+                            "Effect": "Allow",
+                            "Principal": {"AWS": account_root},
+                            "Action": "kms:*",
+                            "Resource": "*",
+                        },
+                        {
+                            "Sid": "AlarmsMayEncrypt",
+                            "Effect": "Allow",
+                            "Principal": {"Service": "cloudwatch.amazonaws.com"},
+                            "Action": ["kms:GenerateDataKey", "kms:Decrypt"],
+                            "Resource": "*",
+                            "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+                        },
+                    ]
+                ),
+            },
+        },
+        "Topic": {
+            "Type": "AWS::SNS::Topic",
+            "Properties": {"KmsMasterKeyId": {"Fn::GetAtt": ["TopicKey", "Arn"]}},
+        },
+        "Subscription": {
+            "Type": "AWS::SNS::Subscription",
+            "Condition": "HasEmail",
+            "Properties": {"TopicArn": {"Ref": "Topic"}, "Protocol": "email", "Endpoint": {"Ref": "Email"}},
+        },
+    }
+
+
+def _clock(event: Mapping[str, str]) -> _Template:
+    """Return the schedule and its role."""
+    return {
+        "ScheduleRole": {
+            "Type": "AWS::IAM::Role",
+            "Properties": {
+                "AssumeRolePolicyDocument": _document(
+                    [
+                        {
+                            "Effect": "Allow",
+                            "Principal": {"Service": "scheduler.amazonaws.com"},
+                            "Action": "sts:AssumeRole",
+                            "Condition": {"StringEquals": {"aws:SourceAccount": {"Ref": "AWS::AccountId"}}},
+                        }
+                    ]
+                ),
+                "Policies": [
+                    {
+                        "PolicyName": "invoke",
+                        "PolicyDocument": _document(
+                            [
+                                {
+                                    "Effect": "Allow",
+                                    "Action": ["lambda:InvokeFunction"],
+                                    "Resource": {"Fn::GetAtt": ["Function", "Arn"]},
+                                },
+                                {
+                                    "Effect": "Allow",
+                                    "Action": ["sqs:SendMessage"],
+                                    "Resource": {"Fn::GetAtt": ["DeadLetters", "Arn"]},
+                                },
+                            ]
+                        ),
+                    }
+                ],
+            },
+        },
+        "ScheduledAudit": {
+            "Type": "AWS::Scheduler::Schedule",
+            "Properties": {
+                "Description": "Audits how DynamoDB is protected",
+                "ScheduleExpression": {"Ref": "Schedule"},
+                "ScheduleExpressionTimezone": "UTC",
+                "FlexibleTimeWindow": {"Mode": "FLEXIBLE", "MaximumWindowInMinutes": 15},
+                "Target": {
+                    "Arn": {"Fn::GetAtt": ["Function", "Arn"]},
+                    "RoleArn": {"Fn::GetAtt": ["ScheduleRole", "Arn"]},
+                    "Input": json.dumps(dict(event), sort_keys=True),
+                    "DeadLetterConfig": {"Arn": {"Fn::GetAtt": ["DeadLetters", "Arn"]}},
+                    "RetryPolicy": {"MaximumRetryAttempts": 2, "MaximumEventAgeInSeconds": 3600},
+                },
+            },
+        },
+        # An audit that has failed is not begun anew at once: the alarm tells of it.
+        "NoRetry": {
+            "Type": "AWS::Lambda::EventInvokeConfig",
+            "Properties": {
+                "FunctionName": {"Ref": "Function"},
+                "Qualifier": "$LATEST",
+                "MaximumRetryAttempts": 0,
+                "MaximumEventAgeInSeconds": 3600,
             },
         },
     }

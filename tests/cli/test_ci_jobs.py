@@ -180,6 +180,14 @@ def test_the_command_writes_the_job(ddbaudit: Command, tmp_path: Path) -> None:
     assert_refused(ddbaudit("init", "--ci", "github", *GIVEN), "there is already such a file", "--force")
 
 
+def test_the_command_writes_the_template_of_a_schedule_in_aws(ddbaudit: Command, tmp_path: Path) -> None:
+    told = ddbaudit("init", "--ci", "aws", "--region", "eu-west-1")
+    assert told.written == ("ddbaudit-schedule.yaml",)
+    held = yaml.safe_load((tmp_path / "ddbaudit-schedule.yaml").read_text())
+    assert held["Resources"]["ScheduledAudit"]["Properties"]["Target"]["Input"] == '{"regions": "eu-west-1"}'
+    assert_refused(ddbaudit("init", "--ci", "aws", *GIVEN), "mean nothing", "config-rule package --reports")
+
+
 def test_bad_input(ddbaudit: Command) -> None:
     github = ("init", "--ci", "github")
     assert_refused(ddbaudit("init", "--ci", "jenkins"), "--ci")
