@@ -24,7 +24,7 @@ from auditor.config_rule.event import Event, Item, read_event
 from auditor.config_rule.live import Collected, collect_around, collect_region
 from auditor.config_rule.selection import Selection, select
 from auditor.errors import AuditError
-from auditor.facts import Gap, Identities, Tags
+from auditor.facts import Gap, Identities, Reason, Tags
 from auditor.inventory import Inventory
 from auditor.report import Finding
 from auditor.resources import Account, Group, Region, Resource, Role, User, account_of
@@ -143,7 +143,13 @@ def _of_region(asked: Event, selection: Selection, delivery: Delivery) -> _Resul
             groups.setdefault(key_of(one.resource, collected.inventory, asked.account), []).append(one)
     result = _told(groups, asked.created)
     # Where a listing failed, what is not there may be there all the same.
-    unlisted = [one for one in findings if one.status is Status.UNKNOWN and isinstance(one.resource, Account | Region)]
+    unlisted = [
+        one
+        for one in findings
+        if one.status is Status.UNKNOWN
+        and isinstance(one.resource, Account | Region)
+        and one.reason not in (Reason.UNDECIDABLE, Reason.RULE_ERROR)
+    ]
     if unlisted:
         log.warning("results of resources that are gone are not cleared: not everything could be listed")
         return result

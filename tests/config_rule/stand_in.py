@@ -111,6 +111,16 @@ class Config:
         return self._answer("GetResourceConfigHistory", {"configurationItems": [item] if item else []})
 
 
+class _Both:
+    """The stand-in, and moto's client for what rules read of AWS Config."""
+
+    def __init__(self, config: Config, real: Any) -> None:
+        self._config, self._real = config, real
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._config, name, None) or getattr(self._real, name)
+
+
 class Session:
     """Makes boto3 sessions whose client of AWS Config is the stand-in; remembers with which credentials."""
 
@@ -124,7 +134,8 @@ class Session:
         real = made.client
 
         def client(service: str, *arguments: Any, **more: Any) -> Any:
-            return self.config if service == "config" else real(service, *arguments, **more)
+            made_client = real(service, *arguments, **more)
+            return _Both(self.config, made_client) if service == "config" else made_client
 
         made.client = client
         return made
