@@ -22,7 +22,7 @@ from auditor.config_rule.event import read_event, read_item
 from auditor.config_rule.live import about_tables, is_narrow
 from auditor.config_rule.selection import select
 from auditor.errors import UsageError
-from auditor.rule_api import Severity, Status
+from auditor.rule_api import Rule, Severity, Status
 from tests.config_rule import stand_in
 from tests.config_rule.stand_in import (
     ACCOUNT,
@@ -216,6 +216,24 @@ def test_what_cannot_be_known_is_told_to_nobody_and_fails_at_the_end(
     with pytest.raises(Undecided, match=r"1 resources could not be evaluated.*dynamodb:DescribeTable"):
         evaluate(event, made)
     assert config.results == {(TABLE, "a"): earlier}  # neither green nor cleared
+
+
+def test_a_rule_that_raises_is_a_doubt_and_spoils_nothing_else(
+    aws: Any, config: Config, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table(aws, "a")
+    usual = Rule.judge
+
+    def broken(self: Rule, resource: Any, arguments: Any) -> Any:
+        if self.id == "table-pitr":
+            raise KeyError("x")
+        return usual(self, resource, arguments)
+
+    monkeypatch.setattr(Rule, "judge", broken)
+    run(changed(table_item("a"), TWO))  # the other rule fails, and that is known
+    assert config.results[TABLE, "a"]["Annotation"].startswith("FAIL table-deletion-protection; unknown table-pitr.")
+    with pytest.raises(Undecided, match="The rule itself failed: KeyError"):
+        run(changed(table_item("a"), {"rules": "table-pitr"}))
 
 
 def test_a_failed_listing_clears_nothing(aws: Any, config: Config) -> None:
