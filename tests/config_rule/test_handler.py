@@ -315,6 +315,54 @@ def test_a_role_is_known_by_its_unique_id(aws: Any, config: Config, run: Run) ->
     assert config.compliance() == {("AWS::IAM::Role", role["RoleId"]): "NON_COMPLIANT"}
 
 
+@pytest.mark.parametrize(
+    ("kind", "rules"),
+    [
+        ("AWS::KMS::Key", "kms-key-rotation"),
+        ("AWS::IAM::User", "iam-user-dynamodb-access"),
+        ("AWS::EC2::VPCEndpoint", "network-endpoint-policy"),
+        ("AWS::CloudTrail::Trail", "trail-management-logging"),
+    ],
+)
+def test_a_change_of_anything_else_gives_what_the_clock_gives(
+    aws: Any, config: Config, run: Run, kind: str, rules: str
+) -> None:
+    key = boto3.client("kms").create_key()["KeyMetadata"]
+    aws.create_table(
+        TableName="orders",
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        SSESpecification={"Enabled": True, "SSEType": "KMS", "KMSMasterKeyId": key["Arn"]},
+    )
+    iam = boto3.client("iam")
+    user = iam.create_user(UserName="ann")["User"]
+    allow = {"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "dynamodb:*", "Resource": "*"}]}
+    iam.put_user_policy(UserName="ann", PolicyName="all", PolicyDocument=json.dumps(allow))
+    ec2 = boto3.client("ec2")
+    vpc = ec2.create_vpc(CidrBlock="10.0.0.0/16")["Vpc"]["VpcId"]
+    endpoint = ec2.create_vpc_endpoint(VpcId=vpc, ServiceName=f"com.amazonaws.{REGION}.dynamodb")["VpcEndpoint"]
+    boto3.client("s3").create_bucket(Bucket="trails", CreateBucketConfiguration={"LocationConstraint": REGION})
+    trail = boto3.client("cloudtrail").create_trail(Name="all", S3BucketName="trails", IsMultiRegionTrail=True)
+    here = f"{REGION}:{ACCOUNT}"
+    name, arn = {
+        "AWS::KMS::Key": (key["KeyId"], key["Arn"]),
+        "AWS::IAM::User": (user["UserId"], user["Arn"]),
+        "AWS::EC2::VPCEndpoint": (
+            endpoint["VpcEndpointId"],
+            f"arn:aws:ec2:{here}:vpc-endpoint/{endpoint['VpcEndpointId']}",
+        ),
+        "AWS::CloudTrail::Trail": (trail["Name"], trail["TrailARN"]),
+    }[kind]
+    run(scheduled(parameters={"rules": rules}))
+    by_clock = config.compliance().get((kind, name), "NOT_APPLICABLE")
+    config.results.clear()
+    run(changed(table_item("x", resourceType=kind, resourceId=name, ARN=arn), {"rules": rules}))
+    assert config.compliance() == {(kind, name): by_clock}
+    if kind != "AWS::CloudTrail::Trail":  # what is said of trails stands with the account
+        assert by_clock in ("COMPLIANT", "NON_COMPLIANT")
+
+
 def test_another_accounts_role_is_taken_by_its_name(aws: Any, config: Config) -> None:
     table(aws, "orders", protected=True)
     session = Session(config)
