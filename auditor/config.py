@@ -95,6 +95,11 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
 
     profile: Text | None = None
     region: tuple[Text, ...] = ()
+    org: bool = False
+    role_name: Text | None = None
+    external_id: Text | None = None
+    account: tuple[Text, ...] = ()
+    ou: tuple[Text, ...] = ()
     rule: tuple[Text, ...] = ()
     skip: tuple[Text, ...] = ()
     severity: Level | None = None

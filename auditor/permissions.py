@@ -13,6 +13,13 @@ from auditor.rule_api import Rule
 #: IAM actions of the calls that find the audited regions. sts:GetCallerIdentity needs no permission.
 SETUP = ("ec2:DescribeRegions", "account:ListRegions")
 
+#: IAM actions of the calls that find the accounts of an organisation.
+ORGANISATION = (
+    "organizations:ListAccounts",
+    "organizations:ListAccountsForParent",
+    "organizations:ListOrganizationalUnitsForParent",
+)
+
 #: Statement ids by IAM prefix.
 SIDS = {
     "dynamodb": "DynamoDB",
@@ -86,21 +93,27 @@ def actions(rules: Iterable[Rule], *, sampling: bool = False) -> list[str]:
     return sorted({*SETUP, *(IAM_ACTIONS.get(one, one) for one in operations(rules, sampling=sampling))})
 
 
-def policy(rules: Iterable[Rule], *, sampling: bool = False) -> dict[str, Any]:
+def policy(rules: Iterable[Rule], *, sampling: bool = False, role_name: str = "") -> dict[str, Any]:
     """Return an IAM policy document: one statement a service, and a Deny on items.
 
     Args:
         rules: The rules that the auditor is to answer.
         sampling: It may read items: only then dynamodb:Scan is allowed, and left out of the Deny.
+        role_name: It may find the accounts of the organisation, and take the role of this name in each.
     """
     by_service: dict[str, list[str]] = {}
     needed = actions(rules, sampling=sampling)
+    if role_name:
+        needed = sorted({*needed, *ORGANISATION})
     for action in needed:
         by_service.setdefault(action.partition(":")[0], []).append(action)
     statements: list[dict[str, Any]] = [
         {"Sid": f"Read{SIDS.get(service, service.title())}", "Effect": "Allow", "Action": names, "Resource": "*"}
         for service, names in sorted(by_service.items())
     ]
+    if role_name:
+        entry = {"Sid": "EnterAccounts", "Effect": "Allow", "Action": ["sts:AssumeRole"]}
+        statements.append(entry | {"Resource": f"arn:*:iam::*:role/{role_name}"})
     if "dynamodb:Scan" in needed:
         statements.append(DECRYPTION)
     never = [action for action in ITEM_ACTIONS if action not in needed]

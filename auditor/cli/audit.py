@@ -6,11 +6,12 @@ import contextlib
 import hashlib
 import logging
 import os
+import re
 import sys
 import tempfile
 import typing
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,7 +22,19 @@ import click
 
 from auditor import __version__, acceptance, comparison, engine, inventory
 from auditor.acceptance import AcceptanceFile
-from auditor.cli.options import LEVELS, Settings, Text, blaming, manners, option, scope, selection, settle, together
+from auditor.cli.options import (
+    LEVELS,
+    Settings,
+    Text,
+    blaming,
+    manners,
+    option,
+    organisation,
+    scope,
+    selection,
+    settle,
+    together,
+)
 from auditor.comparison import PreviousReport
 from auditor.config import Format, suggest
 from auditor.errors import UsageError
@@ -32,6 +45,7 @@ from auditor.rule_api import Severity
 
 if TYPE_CHECKING:
     from auditor.custom import Template
+    from auditor.sources.aws.organisation import Closed
     from auditor.sources.aws.scheduler import Progress
     from auditor.sources.aws.session import Access
 
@@ -72,17 +86,19 @@ output = together(
 
 @click.command()
 @scope
+@organisation
 @selection
 @output
 @manners
 @click.pass_context
 def run(context: click.Context, /, **_: Any) -> int:
-    """Audit one AWS account and write reports.
+    """Audit an AWS account, or an organisation, and write reports.
 
     Exit codes: 0 good, 2 usage or credentials, 3 findings at or above --fail-on, 4 incomplete, 130 interrupted.
     """
     settings = settle(context)
     check_writable(settings)
+    check_organisation(settings)
     started = now()
     against = standards(settings, started)
     if settings["snapshot"]:
@@ -94,6 +110,7 @@ def run(context: click.Context, /, **_: Any) -> int:
 
 @click.command()
 @scope
+@organisation
 @selection
 @output
 @manners
@@ -102,7 +119,9 @@ def demo(context: click.Context, /, **_: Any) -> int:
     """Audit the embedded example organisation: three accounts, three regions, no AWS and no network."""
     example = demo_source()
     settings = settle(context, example.CONFIG)
-    for name, flag in (("profile", "--profile"), ("snapshot", "--from")):
+    given = {"profile": "--profile", "snapshot": "--from", "org": "--org", "role_name": "--role-name"}
+    given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou"}
+    for name, flag in given.items():
         # What the environment or a file says for `run` is not meant for the example.
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
             raise UsageError(f"{flag} has no meaning for the example organisation.", f"`ddbaudit run` takes {flag}.")
@@ -117,6 +136,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
 
 @click.command()
 @scope
+@organisation
 @selection
 @click.option(  # DDBAUDIT_OUTPUT is the folder of reports, so this option reads no variable
     "--output",
@@ -131,6 +151,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
 def collect(context: click.Context, /, **_: Any) -> int:
     """Collect the inventory only, into a snapshot that `ddbaudit run --from` audits without AWS."""
     settings = settle(context)
+    check_organisation(settings)
     path = Path(settings["output"])
     check_file(path, "--output")
     now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
@@ -305,7 +326,7 @@ def from_snapshot(settings: Settings) -> Inventory:
 
 
 def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
-    """Return the inventory of the account that the credentials belong to.
+    """Return the inventory of the account that the credentials belong to, or with ``--org`` of the organisation.
 
     Args:
         settings: The command's settings.
@@ -317,12 +338,58 @@ def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
     check_region_names(settings)
     session = open_session(settings["profile"])
     account, arn = identify(session, settings["profile"])
-    access = Access(account, "", session, Pacer(settings["pace"]))
+    pacer = Pacer(settings["pace"])
+    access = Access(account, "", session, pacer)
     needed = engine.wanted(settings.rules.values()) if wanted is None else wanted
-    return collect_from([access], Caller(account.id, arn), settings, needed)
+    if not settings.options.get("org"):
+        return collect_from([access], Caller(account.id, arn), settings, needed)
+    from auditor.sources.aws.organisation import enter, members
+
+    with blaming(settings.origins, "account", "ou"):
+        found = members(access, settings["ou"], settings["account"])
+    entered, closed = enter(access, found, settings["role_name"], settings["external_id"], pacer)
+    return collect_from(entered, Caller(account.id, arn), settings, needed, closed=closed, organization=access)
 
 
-def collect_from(accesses: list[Access], caller: Caller, settings: Settings, wanted: Wanted) -> Inventory:
+def check_organisation(settings: Settings) -> None:
+    """See that the options of an organisation fit together.
+
+    Raises:
+        UsageError: one is missing, or has no meaning.
+    """
+    if settings["org"]:
+        if not settings["role_name"]:
+            with blaming(settings.origins, "org"):
+                raise UsageError("--org needs --role-name.", "Name the role that is there in each account.")
+        if settings.options.get("snapshot"):
+            with blaming(settings.origins, "org", "snapshot"):
+                raise UsageError("--org and --from exclude each other.", "A snapshot is audited without AWS.")
+    for name in ("role_name", "external_id", "account", "ou"):
+        if settings[name] and not settings["org"]:
+            with blaming(settings.origins, name):
+                raise UsageError(f"--{name.replace('_', '-')} needs --org.", "Add --org, or leave it out.")
+    for number in settings["account"]:
+        if not re.fullmatch(r"\d{12}", number, re.ASCII):
+            with blaming(settings.origins, "account"):
+                raise UsageError(f'--account: "{number}" is no account number.', "It has twelve digits.")
+    for unit in settings["ou"]:
+        if not re.fullmatch(r"(ou-[a-z0-9]{4,32}-[a-z0-9]{8,32}|r-[a-z0-9]{4,32})", unit, re.ASCII):
+            with blaming(settings.origins, "ou"):
+                raise UsageError(f'--ou: "{unit}" is no id of a unit.', "For example ou-ab12-34567890, or r-ab12.")
+    if settings["role_name"] and not re.fullmatch(r"[\w+=,.@/-]{1,512}", settings["role_name"], re.ASCII):
+        with blaming(settings.origins, "role_name"):
+            raise UsageError(f'--role-name: "{settings["role_name"]}" is no name of a role.', "A name, not an ARN.")
+
+
+def collect_from(
+    accesses: list[Access],
+    caller: Caller,
+    settings: Settings,
+    wanted: Wanted,
+    *,
+    closed: Sequence[Closed] = (),
+    organization: Access | None = None,
+) -> Inventory:
     """Collect what is wanted, with a progress bar on a terminal."""
     from auditor.sources.aws.collect import collect as collect_facts
 
@@ -330,7 +397,17 @@ def collect_from(accesses: list[Access], caller: Caller, settings: Settings, wan
     log.info("collecting %d kinds of facts from %d accounts as %s", len(wanted), len(accesses), caller.arn)
     with progress_bar(settings) as progress:
         sampling = settings.config.sampling
-        return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress, sampling=sampling)
+        return collect_facts(
+            accesses,
+            caller,
+            regions,
+            wanted,
+            now=now(),
+            progress=progress,
+            sampling=sampling,
+            closed=closed,
+            organization=organization,
+        )
 
 
 @contextlib.contextmanager

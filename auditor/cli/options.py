@@ -86,6 +86,14 @@ scope = together(
     ),
 )
 
+organisation = together(
+    option("--org", is_flag=True, help="Every account of the organisation, through a role in each."),
+    option("--role-name", metavar="NAME", help="The role to take in each account; needs --org."),
+    option("--external-id", metavar="ID", help="What the roles want to hear; needs --org."),
+    option("--account", multiple=True, metavar="ID", help="With --org: only these accounts (repeatable)."),
+    option("--ou", multiple=True, metavar="ID", help="With --org: only accounts below these units (repeatable)."),
+)
+
 manners = together(
     option("--quiet", is_flag=True, help="No summary and no progress, only the last line."),
     option("--no-color", is_flag=True, help="No colour (also NO_COLOR)."),

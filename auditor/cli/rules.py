@@ -94,15 +94,23 @@ def new(rule_id: str, output: str) -> int:
 
 @click.command()
 @selection
+@click.option("--org", is_flag=True, help="For who audits an organisation: its accounts, and the role in each.")
+@click.option("--role-name", metavar="NAME", type=Text(), help="The role in each account; needs --org.")
 @click.pass_context
-def permissions(context: click.Context, /, **_: Any) -> int:
+def permissions(context: click.Context, /, *, org: bool, role_name: str | None, **_: Any) -> int:
     """Print the least IAM policy for the selected rules, as JSON.
 
-    It lets nobody read an item, unless the configuration turns item sampling on.
+    It lets nobody read an item, unless the configuration turns item sampling on. The roles in the accounts of an
+    organisation need what stands there without --org.
     """
+    if org != bool(role_name):
+        raise UsageError(
+            "--org needs --role-name, and --role-name --org.", "Name the role that is there in each account."
+        )
     settings = settle(context)
     sampling = settings.config.sampling.items_per_table > 0
-    click.echo(json.dumps(policies.policy(settings.rules.values(), sampling=sampling), indent=2))
+    made = policies.policy(settings.rules.values(), sampling=sampling, role_name=role_name or "")
+    click.echo(json.dumps(made, indent=2))
     return 0
 
 

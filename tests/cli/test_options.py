@@ -24,6 +24,10 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("log_level", "log_level", ["--log-level", "error"], "info", "debug", ("error", "info", "debug", "warning")),
     ("baseline", "baseline", ["--baseline", "a.yaml"], "b.yaml", "c.yaml", ("a.yaml", "b.yaml", "c.yaml", None)),
     ("previous", "previous", ["--previous", "a.json"], "b.json", "c.json", ("a.json", "b.json", "c.json", None)),
+    ("role_name", "role_name", ["--role-name", "a"], "b", "c", ("a", "b", "c", None)),
+    ("external_id", "external_id", ["--external-id", "a"], "b", "c", ("a", "b", "c", None)),
+    ("account", "account", ["--account", "a", "--account", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
+    ("ou", "ou", ["--ou", "a", "--ou", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
     ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, 1)),
     (
         "region",
@@ -58,7 +62,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
         (("html",), ("json", "html"), ("json",), ("html", "json")),
     ),
 ]
-FLAGS = ["allow_incomplete", "exit_zero", "new_only", "quiet", "no_color"]
+FLAGS = ["allow_incomplete", "exit_zero", "new_only", "org", "quiet", "no_color"]
 
 
 @pytest.fixture
@@ -125,7 +129,7 @@ def test_null_and_an_empty_list_in_the_file_leave_the_default(
 ) -> None:
     ddbaudit("run")
     keys = [key for _, key, *_ in TABLE]
-    empty = {key: "[]" if key in ("region", "rule", "skip", "format") else "null" for key in keys}
+    empty = {key: "[]" if key in ("region", "rule", "skip", "format", "account", "ou") else "null" for key in keys}
     (tmp_path / "ddbaudit.yaml").write_text("run:\n" + "".join(f"  {key}: {text}\n" for key, text in empty.items()))
     ddbaudit("run")
     assert settled[0].options == settled[1].options

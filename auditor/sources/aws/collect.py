@@ -30,6 +30,7 @@ from auditor.sources.aws import (
     organizations,
     streams,
 )
+from auditor.sources.aws.organisation import Closed
 from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
 from auditor.sources.aws.session import Access
 
@@ -50,6 +51,8 @@ def collect(
     progress: Progress = lambda done, total: None,
     waits: tuple[float, ...] = THROTTLE_WAITS,
     sampling: Sampling = NO_SAMPLING,
+    closed: Iterable[Closed] = (),
+    organization: Access | None = None,
 ) -> Inventory:
     """Collect the wanted facts of some accounts.
 
@@ -62,10 +65,13 @@ def collect(
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a call that was throttled to the end.
         sampling: How many items may be read of a table (see :class:`auditor.config.Sampling`).
+        closed: Accounts that cannot be entered: everything about them is unknown.
+        organization: Credentials that organisation facts of every account are read with; default: the account's own.
 
     Raises:
         UsageError: a region is not one of the account's partition.
     """
+    closed = tuple(closed)
     started = (now or datetime.now(UTC)).replace(microsecond=0)
     prepared: list[tuple[type, Account, object]] = []
     scopes, kept, errors = [], [], []
@@ -90,13 +96,21 @@ def collect(
             )  # fmt: skip
         scopes.append(Scope(access.account, access.name, audited))
         prepared += [(fact_type, access.account, value) for fact_type, value in settled.items()]
+    for one in closed:
+        errors.append(one.error)
+        if one.gap is not None:
+            scopes.append(Scope(one.member.account, one.member.name, ()))
     inventory = Inventory(caller, tuple(sorted(scopes, key=lambda scope: scope.account.id)), errors=errors)
     for fact_type, owner, value in prepared:
         if isinstance(value, Gap):
             inventory.put_gap(owner, fact_type, value)
         elif fact_type is RegionScope or (EnabledRegions, Account) in wanted:
             inventory.put(owner, value)
+    for one in closed:
+        if one.gap is not None:
+            for fact_type in {RegionScope, *(fact_type for fact_type, kind in wanted if kind is Account)}:
+                inventory.put_gap(one.member.account, fact_type, one.gap)
     for scope in inventory.scopes:
         inventory.put(scope.account, CollectionTime(started, caller.arn))
-    Collection(inventory, kept, wanted, progress, waits, sampling).run()
+    Collection(inventory, kept, wanted, progress, waits, sampling, organization=organization).run()
     return inventory

@@ -89,6 +89,7 @@ class Collection:
         waits: Seconds before each further try of a throttled call.
         sampling: How many items may be read of a table; without any, facts that need them stay gaps.
         also: Resources to begin with besides the accounts and regions of the scopes.
+        organization: Credentials that organisation facts of every account are read with; default: the account's own.
     """
 
     def __init__(
@@ -100,10 +101,12 @@ class Collection:
         waits: tuple[float, ...] = THROTTLE_WAITS,
         sampling: Sampling = NO_SAMPLING,
         also: Iterable[Resource] = (),
+        organization: Access | None = None,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
         self._also = tuple(also)
+        self._organization = organization
         wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
         self._wanted = frozenset(fact_type for fact_type, _ in wanted)
         self._sampling = sampling
@@ -187,6 +190,8 @@ class Collection:
 
     def _start(self) -> None:
         for scope in self._inventory.scopes:
+            if scope.account not in self._accesses:
+                continue  # it cannot be entered
             access = self._accesses[scope.account]
             for resource in (scope.account, *scope.regions, *self._also):
                 if account_of(resource) == scope.account:
@@ -226,6 +231,8 @@ class Collection:
         if asking in self._asked or (listing is None and held is not None and not isinstance(held, Gap)):
             return
         self._asked.add(asking)
+        if self._organization is not None and collector.lane.startswith("organizations:"):
+            access = self._organization  # members may not ask about policies
         region = region_of(resource)
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 

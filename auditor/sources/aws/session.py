@@ -30,6 +30,13 @@ log = logging.getLogger(__name__)
 #: Calls that a run makes before it collects facts.
 SETUP_OPERATIONS = ("sts:GetCallerIdentity", "ec2:DescribeRegions", "account:ListRegions")
 
+#: Calls that find the accounts of an organisation (``--org``), besides those that facts declare.
+ORGANISATION_OPERATIONS = (
+    "organizations:ListAccounts",
+    "organizations:ListAccountsForParent",
+    "organizations:ListOrganizationalUnitsForParent",
+)
+
 #: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
 CREDENTIAL_OPERATIONS = (
     "sts:AssumeRole",
@@ -70,12 +77,14 @@ class ReadOnlyViolation(AuditError):
 
 def declared_operations() -> frozenset[str]:
     """Return every operation that the auditing session may call, as ``service:Operation``."""
-    return frozenset(SETUP_OPERATIONS).union(*(info.operations for info in RAW.values()))
+    return frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(*(info.operations for info in RAW.values()))
 
 
 def opt_in_operations() -> frozenset[str]:
     """Return those of them that read items, and so are refused until the configuration's sampling allows them."""
-    usual = frozenset(SETUP_OPERATIONS).union(*(info.operations for info in RAW.values() if not info.opt_in))
+    usual = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(
+        *(info.operations for info in RAW.values() if not info.opt_in)
+    )
     return declared_operations() - usual
 
 

@@ -1,0 +1,279 @@
+"""An organisation's accounts: which are found, how they are entered, and what is said of those that cannot be."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import boto3
+import pytest
+from botocore.exceptions import ClientError
+
+from auditor import engine, packs
+from auditor.cli import run_main
+from auditor.config import Config
+from auditor.errors import CredentialsError, UsageError
+from auditor.facts import Gap, ServiceControlPolicies
+from auditor.inventory import Caller
+from auditor.resources import Account, Resource, Table, account_of
+from auditor.rule_api import Status
+from auditor.sources.aws import organisation
+from auditor.sources.aws.collect import collect
+from auditor.sources.aws.organisation import Member, assumed, enter, members
+from auditor.sources.aws.session import Access
+
+ROLE = "audit/ddbaudit"
+Accounts = dict[str, str]
+
+
+@pytest.fixture
+def maker(moto: None) -> boto3.Session:
+    """What makes things; the auditing sessions only read."""
+    return boto3.Session()
+
+
+@pytest.fixture
+def accounts(maker: boto3.Session) -> Accounts:
+    """Make an organisation: the management account, two members in units, one of them below the other's."""
+    client = maker.client("organizations")
+    client.create_organization(FeatureSet="ALL")
+    root = client.list_roots()["Roots"][0]["Id"]
+    ids = {"management": "123456789012", "root": root}
+    above = root
+    for unit, name in (("shops", "shop"), ("labs", "lab")):
+        made = client.create_organizational_unit(ParentId=above, Name=unit)["OrganizationalUnit"]["Id"]
+        account = client.create_account(AccountName=name, Email=f"{name}@example.org")["CreateAccountStatus"]
+        client.move_account(AccountId=account["AccountId"], SourceParentId=root, DestinationParentId=made)
+        ids |= {unit: made, name: account["AccountId"]}
+        above = made
+    return ids
+
+
+def names(found: list[Member]) -> set[str]:
+    return {one.account.id for one in found}
+
+
+def test_all_accounts_those_below_a_unit_and_those_that_are_named(access: Access, accounts: Accounts) -> None:
+    everyone = {accounts[one] for one in ("management", "shop", "lab")}
+    assert names(members(access)) == everyone
+    assert names(members(access, units=[accounts["root"]])) == everyone
+    assert names(members(access, units=[accounts["shops"]])) == {accounts["shop"], accounts["lab"]}
+    assert names(members(access, units=[accounts["labs"]])) == {accounts["lab"]}
+    both = members(access, units=[accounts["labs"]], accounts=[accounts["management"], accounts["lab"]])
+    assert names(both) == {accounts["lab"], accounts["management"]}
+    with pytest.raises(UsageError, match="no account 999988887777"):
+        members(access, accounts=["999988887777"])
+
+
+def test_who_may_not_read_the_organisation_is_told(session: boto3.Session, access: Access) -> None:
+    with pytest.raises(CredentialsError, match="in no organisation"):
+        members(access)
+
+    def refuse(**_: Any) -> None:
+        raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, "ListAccounts")
+
+    session.events.register("before-call.organizations", refuse)
+    with pytest.raises(CredentialsError, match="the organisation cannot be read") as caught:
+        members(Access(access.account, "", session, access.pacer))
+    assert "delegated administrator" in caught.value.hint
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
+    """Make the role of an account refuse to be taken."""
+    usual = organisation.assumed
+
+    def made(session: boto3.Session, role_arn: str, external_id: str | None) -> boto3.Session:
+        entered = usual(session, role_arn, external_id)
+        if f"::{account}:" in role_arn:
+            error = {"Error": {"Code": "AccessDenied", "Message": "Not allowed to assume."}}
+
+            def refuse(**_: Any) -> None:
+                raise ClientError(error, "AssumeRole")
+
+            entered.events.register("before-call", refuse)
+        return entered
+
+    monkeypatch.setattr(organisation, "assumed", made)
+
+
+def table(session: boto3.Session, name: str, *, protected: bool) -> None:
+    session.client("dynamodb").create_table(
+        TableName=name,
+        AttributeDefinitions=[{"AttributeName": "pk", "AttributeType": "S"}],
+        KeySchema=[{"AttributeName": "pk", "KeyType": "HASH"}],
+        BillingMode="PAY_PER_REQUEST",
+        DeletionProtectionEnabled=protected,
+        Tags=[{"Key": "env", "Value": "prod"}],
+    )
+
+
+def test_every_account_is_audited_with_its_own_credentials(
+    maker: boto3.Session, access: Access, accounts: Accounts
+) -> None:
+    table(maker, "own", protected=True)
+    for name in ("shop", "lab"):
+        keys = maker.client("sts").assume_role(
+            RoleArn=f"arn:aws:iam::{accounts[name]}:role/maker", RoleSessionName="maker"
+        )["Credentials"]
+        there = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
+        table(there, f"{name}-orders", protected=False)
+    entered, closed = enter(access, members(access), ROLE, None, access.pacer)
+    assert closed == []
+    assert [one.account.id for one in entered] == sorted(accounts[one] for one in ("management", "shop", "lab"))
+    rules = packs.select(packs.built_in(), ["table-deletion-protection"])
+    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], engine.wanted(rules.values()))
+    told = {one.resource.label: one.status for one in engine.judge(found, rules, Config()).findings}
+    assert told == {"own": Status.PASS, "shop-orders": Status.FAIL, "lab-orders": Status.FAIL}
+    owners = {account_of(one).id for one in found.of_kind(Table)}
+    assert owners == {accounts[one] for one in ("management", "shop", "lab")}
+
+
+def test_an_account_that_cannot_be_entered_is_unknown_for_every_rule_and_ends_nothing(
+    access: Access, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refusing(monkeypatch, accounts["lab"])
+    entered, closed = enter(access, members(access), ROLE, None, access.pacer)
+    assert [one.member.name for one in closed] == ["lab"]
+    rules = packs.select(packs.built_in(), ["table-deletion-protection", "iam-root-usage", "dax-multi-az"])
+    wanted = engine.wanted(rules.values())
+    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], wanted, closed=closed)
+    doubts = [one for one in engine.judge(found, rules, Config()).findings if one.resource == Account(accounts["lab"])]
+    assert {one.rule for one in doubts} == set(rules)
+    for one in doubts:
+        assert (one.status, one.reason, one.missing_permission) == (Status.UNKNOWN, "access_denied", "sts:AssumeRole")
+        assert f"arn:aws:iam::{accounts['lab']}:role/{ROLE}" in one.message
+    assert [(one.account, one.operation, one.code) for one in found.errors if one.account == accounts["lab"]] == [
+        (accounts["lab"], "AssumeRole", "AccessDenied")
+    ]
+    assert any(scope.account.id == accounts["lab"] and not scope.regions for scope in found.scopes)
+
+
+@pytest.mark.parametrize("state", ["SUSPENDED", "PENDING_CLOSURE"])
+def test_a_suspended_account_is_listed_and_owes_nothing(access: Access, accounts: Accounts, state: str) -> None:
+    entered, closed = enter(access, [Member(Account(accounts["lab"]), "lab", state)], ROLE, None, access.pacer)
+    assert entered == []
+    ((one,),) = [closed]
+    assert one.gap is None
+    rules = packs.select(packs.built_in(), ["table-deletion-protection"])
+    found = collect(
+        [access], Caller(access.account.id, "me"), ["eu-west-1"], engine.wanted(rules.values()), closed=closed
+    )
+    assert [scope.account.id for scope in found.scopes] == [access.account.id]
+    assert [(error.account, error.code) for error in found.errors] == [(accounts["lab"], state)]
+    assert "is not audited" in found.errors[0].message
+
+
+def test_organisation_facts_of_members_are_read_with_the_credentials_that_may(
+    maker: boto3.Session, access: Access, accounts: Accounts
+) -> None:
+    client = maker.client("organizations")
+    client.enable_policy_type(RootId=accounts["root"], PolicyType="SERVICE_CONTROL_POLICY")
+    deny = {
+        "Version": "2012-10-17",
+        "Statement": [{"Effect": "Deny", "Action": "dynamodb:DeleteTable", "Resource": "*"}],
+    }
+    policy = client.create_policy(
+        Content=json.dumps(deny), Name="keep", Description="x", Type="SERVICE_CONTROL_POLICY"
+    )["Policy"]["PolicySummary"]["Id"]
+    client.attach_policy(PolicyId=policy, TargetId=accounts["shops"])
+    asked: list[str] = []
+
+    def note(model: Any, request_signer: Any, **_: Any) -> None:
+        del request_signer
+        asked.append(model.name)
+
+    entered, _ = enter(access, members(access), ROLE, None, access.pacer)
+    for one in entered:
+        if one is not access and one.account != access.account:
+            one.session.events.register("before-call.organizations", note)
+    wanted: set[tuple[type, type[Resource]]] = {(ServiceControlPolicies, Account)}
+    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], wanted, organization=access)
+    levels = found.facts[ServiceControlPolicies][Account(accounts["lab"])]
+    assert not isinstance(levels, Gap)
+    assert "keep" in [one.name for level in levels.levels for one in level.policies]
+    assert asked == []
+
+
+def test_roles_are_taken_with_the_name_and_the_external_id_and_renewed(session: boto3.Session, moto: None) -> None:
+    asked: list[dict[str, Any]] = []
+    session.events.register("provide-client-params.sts.AssumeRole", lambda params, **_: asked.append(dict(params)))
+    made = assumed(session, f"arn:aws:iam::999988887777:role/{ROLE}", "shared-secret")
+    assert asked == []  # only when they are needed
+    assert made.client("sts").get_caller_identity()["Account"] == "999988887777"
+    assert asked == [
+        {
+            "RoleArn": f"arn:aws:iam::999988887777:role/{ROLE}",
+            "RoleSessionName": "ddbaudit",
+            "ExternalId": "shared-secret",
+        }
+    ]
+    credentials: Any = made.get_credentials()
+    credentials._refresh_using.__self__._cache.clear()
+    credentials._expiry_time = credentials._time_fetcher()  # as if an hour had passed
+    made.client("sts").get_caller_identity()
+    assert len(asked) == 2
+
+
+@pytest.fixture
+def command(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str]:
+        code = run_main(arguments)
+        return code, capsys.readouterr().err
+
+    return run
+
+
+def test_the_command_audits_the_organisation(
+    maker: boto3.Session,
+    accounts: Accounts,
+    command: Callable[..., Any],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+) -> None:
+    table(maker, "own", protected=True)
+    rule = ("--rule", "table-deletion-protection", "--region", "eu-west-1", "--pace", "off", "--quiet")
+    code, said = command("run", "--org", "--role-name", ROLE, *rule)
+    assert (code, said.splitlines()[-1]) == (0, "ddbaudit: exit 0: 0 findings at or above high, 0 unknown")
+    report = json.loads((tmp_path / "ddbaudit-report/report.json").read_text())
+    assert {one["accountName"] for one in report["run"]["scopes"]} >= {"shop", "lab"}
+    refusing(monkeypatch, accounts["shop"])
+    code, said = command("run", "--org", "--role-name", ROLE, "--account", accounts["shop"], *rule)
+    assert (code, said.splitlines()[-1]) == (4, "ddbaudit: exit 4: 0 findings at or above high, 1 unknown")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--org"], "--org needs --role-name"),
+        (["--role-name", "x"], "--role-name needs --org"),
+        (["--ou", "r-abcd"], "--ou needs --org"),
+        (["--external-id", "x"], "--external-id needs --org"),
+        (["--org", "--role-name", "arn:aws:iam::1:role/x"], "no name of a role"),
+        (["--org", "--role-name", "x", "--account", "12"], "no account number"),
+        (["--org", "--role-name", "x", "--ou", "shops"], "no id of a unit"),
+        (["--org", "--role-name", "x", "--from", "s.json"], "exclude each other"),
+    ],
+)
+def test_options_that_do_not_fit_together(command: Callable[..., Any], arguments: list[str], words: str) -> None:
+    for name in ("run", "collect"):
+        if name == "collect" and "--from" in arguments:
+            continue
+        code, said = command(name, *arguments)
+        assert code == 2
+        assert words in said
+
+
+def test_permissions_of_who_audits_an_organisation(
+    command: Callable[..., Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert command("permissions", "--org")[0] == 2
+    code = run_main(["permissions", "--org", "--role-name", ROLE, "--rule", "table-pitr"])
+    held = json.loads(capsys.readouterr().out)["Statement"]
+    assert code == 0
+    assert {"Sid": "EnterAccounts", "Effect": "Allow", "Action": ["sts:AssumeRole"],
+            "Resource": f"arn:*:iam::*:role/{ROLE}"} in held  # fmt: skip
+    assert "organizations:ListAccounts" in [one for statement in held for one in statement["Action"]]
