@@ -361,7 +361,8 @@ def check_organisation(settings: Settings) -> None:
         if not settings["role_name"]:
             with blaming(settings.origins, "org"):
                 raise UsageError("--org needs --role-name.", "Name the role that is there in each account.")
-        if settings.options.get("snapshot"):
+        org_is_mere_default = "org" in settings.origins and "snapshot" not in settings.origins
+        if settings.options.get("snapshot") and not org_is_mere_default:
             with blaming(settings.origins, "org", "snapshot"):
                 raise UsageError("--org and --from exclude each other.", "A snapshot is audited without AWS.")
     for name in ("role_name", "external_id", "account", "ou"):

@@ -202,3 +202,12 @@ def test_the_log_says_where_each_value_comes_from(ddbaudit: Command, tmp_path: P
     assert "DEBUG auditor.cli.options: fail_on = 'low' (ddbaudit.yaml: run.fail_on)" in outcome.err
     assert "pace = 'off' (DDBAUDIT_PACE)" in outcome.err
     assert "DEBUG" not in ddbaudit("run", "--log-level", "info").err
+
+
+def test_an_organisation_in_the_file_does_not_keep_a_snapshot_from_being_audited(
+    ddbaudit: Command, tmp_path: Path, snapshot: str
+) -> None:
+    (tmp_path / "ddbaudit.yaml").write_text("run: {org: true, role_name: audit}\n")
+    told = ddbaudit("run", "--from", snapshot, "--rule", "table-deletion-protection", "--quiet")
+    assert told.code == 3, told.err
+    assert_refused(ddbaudit("run", "--org", "--role-name", "x", "--from", snapshot), "exclude each other")
