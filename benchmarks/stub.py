@@ -406,6 +406,12 @@ class World:
         accounts = {ACCOUNT: "shop", "210987654321": "management"}
         return {"Accounts": [{"Id": one, "Name": name, "Status": "ACTIVE"} for one, name in accounts.items()]}
 
+    def _organizations_list_accounts_for_parent(self, region: str, params: Params) -> dict[str, Any]:
+        return self._organizations_list_accounts(region, params) if params["ParentId"] == UNIT else {"Accounts": []}
+
+    def _organizations_list_organizational_units_for_parent(self, region: str, params: Params) -> dict[str, Any]:
+        return {"OrganizationalUnits": [{"Id": UNIT, "Name": "shops"}] if params["ParentId"] == ROOT else []}
+
     def _organizations_list_parents(self, region: str, params: Params) -> dict[str, Any]:
         if params["ChildId"] == UNIT:
             return {"Parents": [{"Id": ROOT, "Type": "ROOT"}]}
@@ -1095,6 +1101,7 @@ def check(tables: int = 60) -> None:
         "ChildId": ACCOUNT,
         "TargetId": ROOT,
         "Filter": "SERVICE_CONTROL_POLICY",
+        "ParentId": ROOT,
         "PolicyId": "p-FullAWSAccess",
         "ExportArn": f"{table_arn(HOME, world.names[0])}/export/1",
         "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
