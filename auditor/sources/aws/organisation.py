@@ -18,7 +18,7 @@ from auditor.facts import Gap, Reason
 from auditor.inventory import CallError
 from auditor.resources import Account
 from auditor.sources.aws.pacing import Pacer
-from auditor.sources.aws.session import Access, Aws, Missing, classify, guard
+from auditor.sources.aws.session import PARSER_ERRORS, UNREADABLE, Access, Aws, Missing, classify, guard
 
 log = logging.getLogger(__name__)
 
@@ -134,7 +134,7 @@ def enter(
         session = assumed(access.session, arn, external_id)
         try:
             session.client("sts", region_name=access.home_region()).get_caller_identity()
-        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+        except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, *PARSER_ERRORS) as error:
             code, message = _told(error)
             log.warning("account %s cannot be entered: %s", member.account.id, message)
             gap = Gap(classify(code), f"The account cannot be entered: {arn} ({code}).", "sts:AssumeRole")
@@ -172,7 +172,9 @@ def _told(error: Exception) -> tuple[str, str]:
     if isinstance(error, botocore.exceptions.ClientError):
         details = error.response.get("Error", {})
         return str(details.get("Code", "")), str(details.get("Message", ""))
-    return type(error).__name__, str(error)
+    if isinstance(error, botocore.exceptions.BotoCoreError):
+        return type(error).__name__, str(error)
+    return UNREADABLE, "the answer could not be read"  # a parser's error quotes it
 
 
 def _error(access: Access, member: Member, service: str, operation: str, code: str, message: str) -> CallError:

@@ -22,12 +22,20 @@ from typing import Any
 
 from auditor.config import NO_SAMPLING, Sampling
 from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
-from auditor.facts.base import RAW
+from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.inventory import CallError, Inventory
 from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
-from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
+from auditor.sources.aws.session import (
+    UNREADABLE,
+    Access,
+    Aws,
+    Missing,
+    ReadOnlyViolation,
+    Vanished,
+    is_disabled_region,
+)
 
 log = logging.getLogger(__name__)
 
@@ -265,10 +273,10 @@ class Collection:
         except (Missing, Vanished) as stopped:
             outcome.stopped = stopped
         except ReadOnlyViolation as violation:
-            outcome.stopped = _unreadable(task, violation)
+            outcome.stopped = _unreadable(task, aws, violation)
             log.exception("a collector called what no fact declares")
         except Exception as error:
-            outcome.stopped = _unreadable(task, error)
+            outcome.stopped = _unreadable(task, aws, error)
             log.debug("the answer could not be read", exc_info=True)
         return outcome
 
@@ -280,8 +288,10 @@ class Collection:
         self._fill(lane)
         throttled = self._is_throttled(outcome)
         if throttled and task.round < len(self._waits) and not lane.refused:
-            again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
-            heapq.heappush(self._delayed, (time.monotonic() + self._waits[task.round], next(self._order), again))
+            self._once_more(task, self._waits[task.round])
+            return
+        if task.round == 0 and isinstance(outcome.stopped, Missing) and outcome.stopped.code == UNREADABLE:
+            self._once_more(task, 0.0)  # botocore itself tries again only where no answer came
             return
         # Where one call was refused through all waits the others need not wait as long, until one gets through.
         lane.refused = throttled
@@ -296,6 +306,10 @@ class Collection:
             self._end_bulk(task.collector, task.resource)
         self._follow_up(task)
         self._progress(self._done, self._done + self._open + len(self._delayed))
+
+    def _once_more(self, task: _Task, wait: float) -> None:
+        again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
+        heapq.heappush(self._delayed, (time.monotonic() + wait, next(self._order), again))
 
     def _is_throttled(self, outcome: _Outcome) -> bool:
         stopped = outcome.stopped
@@ -380,7 +394,8 @@ class Collection:
                 self._inventory.vanished.difference_update(scope.regions)
 
 
-def _unreadable(task: _Task, error: Exception) -> Missing:
-    text = f"AWS's answer to {task.collector.lane} could not be read ({type(error).__name__}: {error})."
-    gap = Gap(Reason.UNDECIDABLE, text, task.collector.lane)
-    return Missing(gap, type(error).__name__, task.collector.lane, str(error))
+def _unreadable(task: _Task, aws: Aws, error: Exception) -> Missing:
+    operation = aws.asked[-1] if aws.asked else task.collector.lane
+    text = f"AWS's answer to {operation} could not be read ({type(error).__name__}: {error})."
+    gap = Gap(Reason.UNDECIDABLE, text, IAM_ACTIONS.get(operation, operation))
+    return Missing(gap, type(error).__name__, operation, str(error))

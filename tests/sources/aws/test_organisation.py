@@ -15,7 +15,7 @@ from auditor import engine, packs
 from auditor.cli import run_main
 from auditor.config import Config
 from auditor.errors import CredentialsError, UsageError
-from auditor.facts import Gap, ServiceControlPolicies
+from auditor.facts import Gap, Reason, ServiceControlPolicies
 from auditor.inventory import Caller
 from auditor.resources import Account, Resource, Table, account_of
 from auditor.rule_api import Status
@@ -23,6 +23,7 @@ from auditor.sources.aws import organisation
 from auditor.sources.aws.collect import collect
 from auditor.sources.aws.organisation import Member, assumed, enter, members
 from auditor.sources.aws.session import Access
+from tests.wire import Answer
 
 ROLE = "audit/ddbaudit"
 Accounts = dict[str, str]
@@ -148,6 +149,27 @@ def test_an_account_that_cannot_be_entered_is_unknown_for_every_rule_and_ends_no
         (accounts["lab"], "AssumeRole", "AccessDenied")
     ]
     assert any(scope.account.id == accounts["lab"] and not scope.regions for scope in found.scopes)
+
+
+def test_an_account_that_something_else_than_aws_answers_for_cannot_be_entered(
+    access: Access, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usual = organisation.assumed
+
+    def made(session: boto3.Session, role_arn: str, external_id: str | None) -> boto3.Session:
+        entered = usual(session, role_arn, external_id)
+        if f"::{accounts['lab']}:" in role_arn:
+            page = Answer(200, b"<html><body>Log in</body></html>")
+            entered.events.register_first("before-send", lambda request, **_: page.received(request.url))
+        return entered
+
+    monkeypatch.setattr(organisation, "assumed", made)
+    _, closed = enter(access, members(access), ROLE, None, access.pacer)
+    assert [(one.member.name, one.error.code, one.error.message) for one in closed] == [
+        ("lab", "UnreadableAnswer", "the answer could not be read")
+    ]
+    assert closed[0].gap is not None
+    assert closed[0].gap.reason is Reason.TRANSIENT
 
 
 @pytest.mark.parametrize("state", ["SUSPENDED", "PENDING_CLOSURE"])
