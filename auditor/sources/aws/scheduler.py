@@ -166,7 +166,7 @@ class Collection:
             self._cancel_waiting()
             for _ in threads:
                 self._ready.put(None)
-        self._restore_accounts_without_regions()
+        self._restore_regions()
 
     def _serve(self) -> None:
         """Work off tasks in a thread until there is a None."""
@@ -387,11 +387,26 @@ class Collection:
             return None if self._open else 0
         return max(0.0, self._delayed[0][0] - time.monotonic())
 
-    def _restore_accounts_without_regions(self) -> None:
-        """Where *every* region of an account looks disabled, its credentials failed: nothing was found out."""
+    def _restore_regions(self) -> None:
+        """Take back that regions are not enabled where it may have been the credentials that ceased to work.
+
+        AWS answers the same to both. Where every region of an account looks like that, or the account is not answered
+        anywhere by now, nothing was found out.
+        """
         for scope in self._inventory.scopes:
-            if all(region in self._inventory.vanished for region in scope.regions):
-                self._inventory.vanished.difference_update(scope.regions)
+            gone = self._inventory.vanished.intersection(scope.regions)
+            if gone and (len(gone) == len(scope.regions) or not self._works(self._accesses[scope.account])):
+                self._inventory.vanished.difference_update(gone)
+
+    def _works(self, access: Access) -> bool:
+        """Tell whether credentials still work; AWS lets everybody ask who they are."""
+        if self._inventory.interrupted:
+            return False  # whoever interrupted does not wait for one more call
+        try:
+            Aws(access, access.home_region()).call("sts:GetCallerIdentity")
+        except Missing:
+            return False
+        return True
 
 
 def _unreadable(task: _Task, aws: Aws, error: Exception) -> Missing:
