@@ -28,6 +28,7 @@ from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
 from auditor.sources.aws.session import (
+    SILENCES,
     UNREADABLE,
     Access,
     Aws,
@@ -45,8 +46,17 @@ THREADS = 64
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
 
+#: Where AWS has answered nothing for so many seconds, and to so many calls in a row, in one lane or to one account, the
+#: calls that wait there are given up. Each would take two minutes to fail by itself: four times a read time-out.
+SILENCE = 120.0
+SILENT_CALLS_OF_LANE = 4
+SILENT_CALLS_OF_ACCOUNT = THREADS
+
 #: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
 GRACE = 2.0
+
+#: The code of a call that was not made since AWS answered nothing.
+GIVEN_UP = "GivenUp"
 
 Progress = Callable[[int, int], None]
 
@@ -77,10 +87,39 @@ class _Outcome:
 
 
 @dataclass
+class _Silence:
+    """How long, and to how many calls in a row, nothing was answered.
+
+    Attributes:
+        enough: Calls after which the others are given up.
+        calls: Calls since the last answer.
+        since: When the first of them failed.
+    """
+
+    enough: int
+    calls: int = 0
+    since: float = 0.0
+
+    def note(self, stopped: Missing | Vanished | None) -> None:
+        """Note how a call ended."""
+        if not isinstance(stopped, Missing) or stopped.code not in SILENCES:
+            self.calls = 0
+        else:
+            self.since = self.since if self.calls else time.monotonic()
+            self.calls += 1
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is of no use to ask on."""
+        return self.calls >= self.enough and time.monotonic() - self.since >= SILENCE
+
+
+@dataclass
 class _Lane:
     """The calls of one operation: how many may run, and whether AWS refused one of them through all waits."""
 
     width: int
+    silence: _Silence
     refused: bool = False
     waiting: collections.deque[_Task] = field(default_factory=collections.deque)
     running: int = 0
@@ -131,6 +170,7 @@ class Collection:
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
+        self._silences = {account: _Silence(SILENT_CALLS_OF_ACCOUNT) for account in self._accesses}
         self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
         self._finders: dict[Resource, Access] = {}
@@ -249,7 +289,7 @@ class Collection:
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
             width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
-            lane = self._lanes[task.lane] = _Lane(width)
+            lane = self._lanes[task.lane] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
         else:
@@ -260,7 +300,12 @@ class Collection:
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
             lane.running += 1
-            self._ready.put(lane.waiting.popleft())
+            task = lane.waiting.popleft()
+            if lane.silence.lasts or self._silences[task.access.account].lasts:
+                self._outcomes.append(_Outcome(task, stopped=_given_up(task)))
+                self._news.put(None)
+            else:
+                self._ready.put(task)
 
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
@@ -285,6 +330,9 @@ class Collection:
         lane = self._lanes[task.lane]
         lane.running -= 1
         self._open -= 1
+        if not (isinstance(outcome.stopped, Missing) and outcome.stopped.code == GIVEN_UP):
+            lane.silence.note(outcome.stopped)
+            self._silences[task.access.account].note(outcome.stopped)
         self._fill(lane)
         throttled = self._is_throttled(outcome)
         if throttled and task.round < len(self._waits) and not lane.refused:
@@ -407,6 +455,13 @@ class Collection:
         except Missing:
             return False
         return True
+
+
+def _given_up(task: _Task) -> Missing:
+    operation = task.collector.lane
+    action = IAM_ACTIONS.get(operation, operation)
+    text = f"{action} in {task.region} was not asked: nothing had been answered for {SILENCE:.0f} seconds."
+    return Missing(Gap(Reason.TRANSIENT, text, action), GIVEN_UP, operation, "not asked")
 
 
 def _unreadable(task: _Task, aws: Aws, error: Exception) -> Missing:

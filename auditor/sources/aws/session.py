@@ -76,6 +76,12 @@ UNSUPPORTED = (
 #: to them when a body is no UTF-8, no object or another document.
 PARSER_ERRORS = (botocore.parsers.ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
 
+#: Names of the exceptions by which botocore's HTTP client says that nothing was answered.
+SILENCES = (
+    *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "HTTPClientError"),
+    *("ProxyConnectionError", "ReadTimeoutError", "SSLError"),
+)
+
 #: Characters of AWS's message that are kept.
 MESSAGE_LENGTH = 600
 
