@@ -47,4 +47,5 @@ def key_use(key: Key, tables: Mapping[Table, TableSettings | Gap]) -> KeyUse:
         for table, settings in tables.items()
         if isinstance(settings, TableSettings) and settings.key == key
     ]
-    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)))
+    near = {table.arn: held for table, held in tables.items() if table.region == key.region and isinstance(held, Gap)}
+    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)), near[min(near)] if near else None)
