@@ -18,6 +18,8 @@ ORGANISATION = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
 
 #: Statement ids by IAM prefix.

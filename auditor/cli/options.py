@@ -80,9 +80,7 @@ scope = together(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
-        default=1,
-        show_default=True,
-        help="Processes; one account takes one.",
+        help="Processes.  [default: 1; with --org as many as there are cores]",
     ),
 )
 

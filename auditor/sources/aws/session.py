@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,8 @@ ORGANISATION_OPERATIONS = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
 
 #: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
@@ -113,6 +116,40 @@ class Vanished(Exception):
         self.operation, self.code, self.message = operation, code, message
 
 
+class _Asking(threading.local):
+    """Whose credentials the calls of this thread are made with."""
+
+    access: Access | None = None
+
+
+_asking = _Asking()
+
+
+class Borrowed:
+    """Stands for the credentials of whichever account the calling thread asks: one client serves many accounts.
+
+    Everything that a client does for a call, from its endpoint to its signature, happens in the caller's thread.
+    """
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return what gives a property of whichever credentials are the present ones when it is called."""
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the present account's credentials have."""
+        if _asking.access is None or _asking.access.credentials is None:
+            raise AttributeError(name)
+        return getattr(_asking.access.credentials, name)
+
+
+@dataclass
+class Clients:
+    """The clients of a session by service and region. Clients are thread-safe, making them is not."""
+
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass
 class Access:
     """One account's credentials, with clients made on demand and shared between threads.
@@ -123,6 +160,8 @@ class Access:
         session: boto3 session; guarded here so that nothing but declared operations leaves it.
         pacer: The run's pacer.
         attempts: HTTP attempts for one call, the first included.
+        credentials: The account's credentials where the session's are :class:`Borrowed`.
+        clients: The session's clients: several accounts may share them.
     """
 
     account: Account
@@ -131,7 +170,8 @@ class Access:
     pacer: Pacer
     attempts: int = 4
     calls: dict[str, int] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    credentials: Any = None
+    clients: Clients = field(default_factory=Clients)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -139,9 +179,9 @@ class Access:
         guard(self.session)
 
     def client(self, service: str, region: str) -> Any:
-        """Return the client of a service in a region. Clients are thread-safe, making them is not."""
-        with self._lock:
-            if (service, region) not in self._clients:
+        """Return the client of a service in a region."""
+        with self.clients.lock:
+            if (service, region) not in self.clients.made:
                 config = botocore.config.Config(
                     retries={"mode": "standard", "total_max_attempts": self.attempts},
                     max_pool_connections=POOL_SIZE,
@@ -151,8 +191,17 @@ class Access:
                 )
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
-                self._clients[service, region] = client
-            return self._clients[service, region]
+                self.clients.made[service, region] = client
+            return self.clients.made[service, region]
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Make what this thread calls meanwhile calls of this account."""
+        before, _asking.access = _asking.access, self
+        try:
+            yield
+        finally:
+            _asking.access = before
 
     def allow_sampling(self) -> None:
         """Let the session read items from now on: the user has turned item sampling on.
@@ -183,8 +232,9 @@ class _PaceAttempt:
 
     def __call__(self, event_name: str, **_: Any) -> None:
         operation = f"{self._service}:{event_name.rpartition('.')[2]}"
-        self._access.count(operation)
-        bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+        access = _asking.access or self._access
+        access.count(operation)
+        bucket = access.pacer.bucket(access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
 
@@ -293,7 +343,8 @@ class Aws:
 
     def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
         try:
-            return attempt()
+            with self.access.asking():
+                return attempt()
         except botocore.exceptions.ClientError as error:
             details = error.response.get("Error", {})
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))
