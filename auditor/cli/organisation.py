@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import logging
 import os
@@ -55,6 +56,7 @@ def collect_organisation(
     with tempfile.TemporaryDirectory(prefix="ddbaudit-") as scratch:
         file = SnapshotFile(Path(kept or Path(scratch, "snapshot.json.gz")), __version__)
         asked = {name: list(options[name]) if name != "role_name" else options[name] for name in CHOICES}
+        base = None
         if options["resume"]:
             with blaming(settings.origins, "resume"):
                 plan = _gone_on_with(file, asked, wanted, sampling.items_per_table)
@@ -65,7 +67,6 @@ def collect_organisation(
                 access, caller, found, options["role_name"], wanted,
                 items_per_table=sampling.items_per_table, asked=asked,
             )  # fmt: skip
-            file.begin(base, plan)
         door = Door(access.session, options["external_id"], access.pacer)
         left = [share for share in plan.shares if share.key not in file.finished()]
         locked = closed(door, left)
@@ -79,7 +80,11 @@ def collect_organisation(
             file.gz,
             now() if "SOURCE_DATE_EPOCH" in os.environ else None,
         )
-        gather(job, plan, file, _crew(settings, access, door, len(left)), progress)
+        if base is not None:
+            file.begin(base, plan)
+        # Struck between two accounts, what is in the file counts.
+        with contextlib.suppress(KeyboardInterrupt):
+            gather(job, plan, file, _crew(settings, access, door, len(left)), progress)
         file.finish()
         return snapshot.read(file.path)
 
