@@ -16,7 +16,7 @@ from auditor.acceptance import AcceptanceFile
 from auditor.comparison import PreviousReport
 from auditor.config import Config
 from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sensitivity, Tags
-from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers, raw_closure, subject
+from auditor.facts.base import DERIVED, RAW, VANISHED, Across, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.picture import picture
@@ -142,7 +142,7 @@ class Resolver:
                 found |= {one: VANISHED for one in self.inventory.vanished if isinstance(one, kind)}
             else:
                 found = {resource: self.get(fact_type, resource) for resource in resources}
-            self._across[fact_type, kind] = found
+            self._across[fact_type, kind] = Across(found)
         return self._across[fact_type, kind]
 
     def verdicts(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from auditor.facts import EncryptionKey, Gap, KeyAliases, KeySettings, KeyUse, Reason, TableSettings, derive
+from auditor.facts.base import once
 from auditor.resources import Key, Table
 
 #: The alias of the AWS managed key that DynamoDB makes in a region when a table first asks for it.
@@ -42,9 +43,13 @@ def encryption_key(
 @derive
 def key_use(key: Key, tables: Mapping[Table, TableSettings | Gap]) -> KeyUse:
     """Find the tables whose settings name the key."""
-    users = [
-        (table, settings)
-        for table, settings in tables.items()
-        if isinstance(settings, TableSettings) and settings.key == key
-    ]
-    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)))
+    return KeyUse(tuple(sorted(once(tables, _users).get(key, []), key=lambda user: user[0].arn)))
+
+
+def _users(tables: Mapping[Table, TableSettings | Gap]) -> dict[Key, list[tuple[Table, TableSettings]]]:
+    """Return the tables by the key that their settings name."""
+    found: dict[Key, list[tuple[Table, TableSettings]]] = {}
+    for table, settings in tables.items():
+        if isinstance(settings, TableSettings) and settings.key is not None:
+            found.setdefault(settings.key, []).append((table, settings))
+    return found
