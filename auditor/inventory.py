@@ -71,6 +71,11 @@ class Caller:
     arn: str
 
 
+def _by_arn(resource: Resource) -> str:
+    """Return what resources are ordered by; worked out once for each, it takes a tenth of comparing them."""
+    return resource.arn
+
+
 @dataclass
 class Inventory:
     """Everything that was collected.
@@ -129,7 +134,7 @@ class Inventory:
 
     def of_kind(self, kind: type[Resource]) -> list[Resource]:
         """Return the known resources of a kind that did not vanish, in order of ARN."""
-        return sorted(self._known.get(kind, set()) - self.vanished)
+        return sorted(self._known.get(kind, set()) - self.vanished, key=_by_arn)
 
     def in_scope(self, resource: Resource) -> bool:
         """Tell whether findings about a resource belong into the report of this inventory.
@@ -162,7 +167,7 @@ class Inventory:
 
     def everything(self) -> list[Resource]:
         """Return all known resources, the vanished ones too, in order of ARN."""
-        return sorted(resource for resources in self._known.values() for resource in resources)
+        return sorted((resource for resources in self._known.values() for resource in resources), key=_by_arn)
 
 
 class _Item(msgspec.Struct, array_like=True):
@@ -281,8 +286,12 @@ def compressed(data: bytes) -> bytes:
     return buffer.getvalue()
 
 
-def write_atomically(path: Path, data: bytes) -> None:
+def write_atomically(path: Path, data: bytes | Iterable[bytes]) -> None:
     """Write a file through a temporary one beside it, so that readers never see half of it.
+
+    Args:
+        path: The file.
+        data: What it holds, in one piece or in several.
 
     Raises:
         UsageError: the folder does not exist and cannot be made, or is not writable.
@@ -293,7 +302,8 @@ def write_atomically(path: Path, data: bytes) -> None:
         temporary = Path(name)
         try:
             with os.fdopen(handle, "wb") as file:
-                file.write(data)
+                for piece in (data,) if isinstance(data, bytes) else data:
+                    file.write(piece)
             umask = os.umask(0)
             os.umask(umask)
             temporary.chmod(0o666 & ~umask)

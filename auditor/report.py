@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -308,8 +308,14 @@ def exit_line(report: Report) -> str:
     return f"ddbaudit: exit {gate.exit_code}: {', '.join(parts)}"
 
 
-def document(report: Report) -> dict[str, Any]:
-    """Return the report as JSON values, in the schema of ``ddbaudit schema report``."""
+def document(report: Report, *, lazily: bool = False) -> dict[str, Any]:
+    """Return the report as JSON values, in the schema of ``ddbaudit schema report``.
+
+    Args:
+        report: The report.
+        lazily: Make resources and findings as they are gone through, which can be done once.
+    """
+    many: Callable[[Iterable[Any]], Any] = iter if lazily else list
     return {
         "$schema": SCHEMA,
         "schemaVersion": SCHEMA_VERSION,
@@ -350,8 +356,8 @@ def document(report: Report) -> dict[str, Any]:
             },
         },
         "rules": [_rule(rule) for rule in report.rules],
-        "resources": [_resource(resource, report.tags.get(resource, {})) for resource in report.resources],
-        "findings": [_finding(finding) for finding in report.findings],
+        "resources": many(_resource(resource, report.tags.get(resource, {})) for resource in report.resources),
+        "findings": many(_finding(finding) for finding in report.findings),
         "acceptances": [_use(use) for use in report.acceptances],
         "errors": [
             {

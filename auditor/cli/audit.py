@@ -11,7 +11,7 @@ import sys
 import tempfile
 import typing
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -469,12 +469,15 @@ def write(report: Report, settings: Settings, template: Template | None) -> list
         UsageError: the user's own template cannot be rendered. The other reports are written all the same: the audit
             may have taken an hour.
     """
-    from auditor.render import FORMATS
+    from auditor.render import FORMATS, json_pieces
 
     folder = Path(settings["output"])
-    rendered = [
-        (folder / FORMATS[name][0], FORMATS[name][1](report).encode()) for name in dict.fromkeys(settings["format"])
+    chosen = list(dict.fromkeys(settings["format"]))
+    rendered: list[tuple[Path, bytes | Iterable[bytes]]] = [
+        (folder / FORMATS[name][0], FORMATS[name][1](report).encode()) for name in chosen if name != "json"
     ]
+    if "json" in chosen:
+        rendered.insert(0, (folder / FORMATS["json"][0], (piece.encode() for piece in json_pieces(report))))
     problem = None
     if template is not None:
         try:
@@ -486,4 +489,5 @@ def write(report: Report, settings: Settings, template: Template | None) -> list
     if problem is not None:
         with blaming(settings.origins, "template"):
             raise UsageError(problem.message, f"The other reports are in {folder}. {problem.hint}") from problem
-    return [path for path, _ in rendered]
+    order = [folder / FORMATS[name][0] for name in chosen]
+    return order + [path for path, _ in rendered if path not in order]
