@@ -26,6 +26,7 @@ COMMANDS = {
     "diff": ("auditor.cli.diff", "Compare two reports: new, fixed, unchanged findings."),
     "baseline": ("auditor.cli.baseline", "Write or check the file of accepted findings."),
     "config-rule": ("auditor.cli.config_rule", "Deploy the auditor as a rule of AWS Config, or try it."),
+    "org-audit": ("auditor.cli.org_audit", "Audit an organisation with AWS Step Functions."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }

@@ -19,7 +19,7 @@ import signal
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from multiprocessing.connection import Connection
@@ -421,9 +421,9 @@ def gather(job: Job, plan: Plan, file: SnapshotFile, crew: Crew, progress: Progr
 
     def note(found: Iterable[tuple[str, str]]) -> None:
         for kind, arn in found:
-            owner = _owner(parse(kind, arn), shares)
-            if owner is not None:
-                named.setdefault(owner, set()).add((kind, arn))
+            key = owner(parse(kind, arn), shares)
+            if key is not None:
+                named.setdefault(key, set()).add((kind, arn))
 
     for key in sorted(finished):
         note(_named(job, shares[key], loads(file.part(key)), wanted))
@@ -478,7 +478,7 @@ def _interrupts(crew: Crew) -> Iterator[threading.Event]:
             signal.signal(number, usual)
 
 
-def _owner(resource: Resource, shares: dict[str, Share]) -> str | None:
+def owner(resource: Resource, shares: Mapping[str, Share]) -> str | None:
     """Return the key of the share that a resource belongs to."""
     account, region = account_of(resource).id, region_of(resource)
     for key in ((f"{account}/{region.name}",) if region else ()) + (account,):
