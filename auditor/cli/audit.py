@@ -27,9 +27,11 @@ from auditor.cli.options import (
     Settings,
     Text,
     blaming,
+    check_source,
     manners,
     option,
     organisation,
+    origin,
     scope,
     selection,
     settle,
@@ -47,7 +49,7 @@ if TYPE_CHECKING:
     from auditor.custom import Template
     from auditor.sources.aws.organisation import Closed
     from auditor.sources.aws.scheduler import Progress
-    from auditor.sources.aws.session import Access
+    from auditor.sources.aws.session import Access, ConfigSource
 
 log = logging.getLogger(__name__)
 
@@ -87,6 +89,7 @@ output = together(
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -99,6 +102,7 @@ def run(context: click.Context, /, **_: Any) -> int:
     settings = settle(context)
     check_writable(settings)
     check_organisation(settings)
+    check_source(settings)
     started = now()
     against = standards(settings, started)
     if settings["snapshot"]:
@@ -111,6 +115,7 @@ def run(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -121,6 +126,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
     settings = settle(context, example.CONFIG)
     given = {"profile": "--profile", "snapshot": "--from", "org": "--org", "role_name": "--role-name"}
     given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou"}
+    given |= {"source": "--source", "aggregator": "--aggregator"}
     for name, flag in given.items():
         # What the environment or a file says for `run` is not meant for the example.
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -137,6 +143,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @click.option(  # DDBAUDIT_OUTPUT is the folder of reports, so this option reads no variable
     "--output",
@@ -152,6 +159,7 @@ def collect(context: click.Context, /, **_: Any) -> int:
     """Collect the inventory only, into a snapshot that `ddbaudit run --from` audits without AWS."""
     settings = settle(context)
     check_organisation(settings)
+    check_source(settings)
     path = Path(settings["output"])
     check_file(path, "--output")
     now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
@@ -199,6 +207,7 @@ def demo_inventory(settings: Settings, wanted: Wanted, *, pace_is_chosen: bool =
     with demo_source().organisation() as accounts:
         if not pace_is_chosen:
             settings.options["pace"] = "off"
+        settings.options["source"] = "live"
         pacer = Pacer(settings["pace"])
         accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
         caller = Caller(accounts[0].id, f"arn:aws:sts::{accounts[0].id}:assumed-role/auditor/ddbaudit-demo")
@@ -351,6 +360,13 @@ def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
     return collect_from(entered, Caller(account.id, arn), settings, needed, closed=closed, organization=access)
 
 
+def config_source(settings: Settings) -> ConfigSource | None:
+    """Return how AWS Config is asked for what it recorded; None: it is not."""
+    from auditor.sources.aws.session import ConfigSource
+
+    return ConfigSource(settings["aggregator"] or "") if settings.options.get("source") == "config" else None
+
+
 def check_organisation(settings: Settings) -> None:
     """See that the options of an organisation fit together.
 
@@ -408,6 +424,7 @@ def collect_from(
             sampling=sampling,
             closed=closed,
             organization=organization,
+            config=config_source(settings),
         )
 
 

@@ -32,7 +32,7 @@ from auditor.sources.aws import (
 )
 from auditor.sources.aws.organisation import Closed
 from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.session import Access, ConfigSource
 
 #: The modules whose collectors serve; importing them registers these.
 SERVICES = (
@@ -53,6 +53,7 @@ def collect(
     sampling: Sampling = NO_SAMPLING,
     closed: Iterable[Closed] = (),
     organization: Access | None = None,
+    config: ConfigSource | None = None,
 ) -> Inventory:
     """Collect the wanted facts of some accounts.
 
@@ -67,6 +68,7 @@ def collect(
         sampling: How many items may be read of a table (see :class:`auditor.config.Sampling`).
         closed: Accounts that cannot be entered: everything about them is unknown.
         organization: Credentials that organisation facts of every account are read with; default: the account's own.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
 
     Raises:
         UsageError: a region is not one of the account's partition.
@@ -112,5 +114,5 @@ def collect(
                 inventory.put_gap(one.member.account, fact_type, one.gap)
     for scope in inventory.scopes:
         inventory.put(scope.account, CollectionTime(started, caller.arn))
-    Collection(inventory, kept, wanted, progress, waits, sampling, organization=organization).run()
+    Collection(inventory, kept, wanted, progress, waits, sampling, organization=organization, config=config).run()
     return inventory
