@@ -60,6 +60,7 @@ RATES: dict[str, float] = DOCUMENTED_RATES | {
     "kms:GetKeyPolicy": 1000,
     "kms:ListGrants": 100,
     "dynamodb:GetResourcePolicy": 2500,
+    "dynamodb:DescribeKinesisStreamingDestination": 2500,
 }
 
 #: What AWS answers above the rate: HTTP status and error code, by protocol.
