@@ -19,6 +19,8 @@ ORGANISATION = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
 
 #: IAM actions of asking AWS Config what it recorded (``--source config``): in every region, or an aggregator.

@@ -80,6 +80,13 @@ def cli() -> None:
     """
 
 
+def begin_log(level: int) -> None:
+    """Let another process of ours write to the log on stderr."""
+    logger = logging.getLogger("auditor")
+    logger.addHandler(_Log())
+    logger.setLevel(level)
+
+
 def run_main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see the README's table); never a traceback for bad input."""
     logger = logging.getLogger("auditor")

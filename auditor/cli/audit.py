@@ -11,7 +11,7 @@ import sys
 import tempfile
 import typing
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__, acceptance, comparison, engine, inventory
+from auditor import __version__, acceptance, comparison, engine, inventory, snapshot
 from auditor.acceptance import AcceptanceFile
 from auditor.cli.options import (
     LEVELS,
@@ -28,6 +28,7 @@ from auditor.cli.options import (
     Text,
     blaming,
     check_source,
+    config_source,
     manners,
     option,
     organisation,
@@ -47,9 +48,8 @@ from auditor.rule_api import Severity
 
 if TYPE_CHECKING:
     from auditor.custom import Template
-    from auditor.sources.aws.organisation import Closed
     from auditor.sources.aws.scheduler import Progress
-    from auditor.sources.aws.session import Access, ConfigSource
+    from auditor.sources.aws.session import Access
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,7 @@ output = together(
     option("--output", metavar="DIR", default="ddbaudit-report", show_default=True, help="Where reports go."),
     option("--from", "snapshot", metavar="SNAPSHOT", help="Audit a snapshot file instead of AWS; no network."),
     option("--save-snapshot", metavar="FILE", help="Also keep the inventory (gzip when it ends in .gz)."),
+    option("--resume", metavar="FILE", help="Go on with the --save-snapshot of an --org run that was cut off."),
     option(
         "--fail-on",
         type=click.Choice([*LEVELS, "none"]),
@@ -125,7 +126,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
     example = demo_source()
     settings = settle(context, example.CONFIG)
     given = {"profile": "--profile", "snapshot": "--from", "org": "--org", "role_name": "--role-name"}
-    given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou"}
+    given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou", "resume": "--resume"}
     given |= {"source": "--source", "aggregator": "--aggregator"}
     for name, flag in given.items():
         # What the environment or a file says for `run` is not meant for the example.
@@ -153,6 +154,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
     show_default=True,
     help="The snapshot to write.",
 )
+@option("--resume", metavar="FILE", help="Go on with the snapshot of an --org run that was cut off.")
 @manners
 @click.pass_context
 def collect(context: click.Context, /, **_: Any) -> int:
@@ -160,11 +162,12 @@ def collect(context: click.Context, /, **_: Any) -> int:
     settings = settle(context)
     check_organisation(settings)
     check_source(settings)
-    path = Path(settings["output"])
+    path = Path(settings["resume"] or settings["output"])
     check_file(path, "--output")
     now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
     collected = from_aws(settings)
-    inventory.save(collected, path, __version__)
+    if not settings["org"]:  # whose accounts are in the file already
+        inventory.save(collected, path, __version__)
     if not settings["quiet"]:
         click.echo(f"Snapshot: {path} ({len(collected.everything())} resources, {len(collected.errors)} failed calls)")
     if collected.interrupted:
@@ -322,7 +325,7 @@ def from_snapshot(settings: Settings) -> Inventory:
         with blaming(settings.origins, "snapshot", "profile"):
             raise UsageError("--from and --profile exclude each other.", "A snapshot is audited without AWS.")
     with blaming(settings.origins, "snapshot"):
-        collected = inventory.read(Path(settings["snapshot"]))
+        collected = snapshot.read(Path(settings["snapshot"]))
     names = set(settings["region"])
     held = {region.name for one in collected.scopes for region in one.regions}
     if names - held:
@@ -352,19 +355,10 @@ def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
     needed = engine.wanted(settings.rules.values()) if wanted is None else wanted
     if not settings.options.get("org"):
         return collect_from([access], Caller(account.id, arn), settings, needed)
-    from auditor.sources.aws.organisation import enter, members
+    from auditor.cli.organisation import collect_organisation
 
-    with blaming(settings.origins, "account", "ou"):
-        found = members(access, settings["ou"], settings["account"])
-    entered, closed = enter(access, found, settings["role_name"], settings["external_id"], pacer)
-    return collect_from(entered, Caller(account.id, arn), settings, needed, closed=closed, organization=access)
-
-
-def config_source(settings: Settings) -> ConfigSource | None:
-    """Return how AWS Config is asked for what it recorded; None: it is not."""
-    from auditor.sources.aws.session import ConfigSource
-
-    return ConfigSource(settings["aggregator"] or "") if settings.options.get("source") == "config" else None
+    with progress_bar(settings, "accounts") as progress:
+        return collect_organisation(settings, access, Caller(account.id, arn), needed, progress, now)
 
 
 def check_organisation(settings: Settings) -> None:
@@ -381,8 +375,12 @@ def check_organisation(settings: Settings) -> None:
         if settings.options.get("snapshot") and not org_is_mere_default:
             with blaming(settings.origins, "org", "snapshot"):
                 raise UsageError("--org and --from exclude each other.", "A snapshot is audited without AWS.")
-    for name in ("role_name", "external_id", "account", "ou"):
-        if settings[name] and not settings["org"]:
+    if settings.options.get("resume") and (settings.options.get("snapshot") or settings.options.get("save_snapshot")):
+        with blaming(settings.origins, "resume", "snapshot", "save_snapshot"):
+            other = "--from" if settings.options.get("snapshot") else "--save-snapshot"
+            raise UsageError(f"--resume and {other} exclude each other.", "--resume writes on in its own file.")
+    for name in ("role_name", "external_id", "account", "ou", "resume"):
+        if settings.options.get(name) and not settings["org"]:
             with blaming(settings.origins, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --org.", "Add --org, or leave it out.")
     for number in settings["account"]:
@@ -403,9 +401,6 @@ def collect_from(
     caller: Caller,
     settings: Settings,
     wanted: Wanted,
-    *,
-    closed: Sequence[Closed] = (),
-    organization: Access | None = None,
 ) -> Inventory:
     """Collect what is wanted, with a progress bar on a terminal."""
     from auditor.sources.aws.collect import collect as collect_facts
@@ -422,15 +417,13 @@ def collect_from(
             now=now(),
             progress=progress,
             sampling=sampling,
-            closed=closed,
-            organization=organization,
             config=config_source(settings),
         )
 
 
 @contextlib.contextmanager
-def progress_bar(settings: Settings) -> Iterator[Progress]:
-    """Yield a function that shows calls done and known so far; silent in a pipe and with ``--quiet``."""
+def progress_bar(settings: Settings, unit: str = "calls") -> Iterator[Progress]:
+    """Yield a function that shows what is done and known so far; silent in a pipe and with ``--quiet``."""
     if settings["quiet"] or not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -438,9 +431,9 @@ def progress_bar(settings: Settings) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, no_color=settings["no_color"] or None)
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TextColumn("calls"), TimeElapsedColumn())
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("calls", total=None)
+        task = bar.add_task(unit, total=None)
 
         def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -466,7 +459,8 @@ def finish(settings: Settings, collected: Inventory, source: str, started: datet
         previous=against.previous,
         new_only=settings["new_only"],
     )
-    if settings["save_snapshot"]:
+    is_kept = settings["org"] and source == "aws"  # account by account, meanwhile
+    if settings["save_snapshot"] and not is_kept:
         inventory.save(collected, Path(settings["save_snapshot"]), __version__)
     files = write(report, settings, against.template)
     if not settings["quiet"]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -19,6 +19,9 @@ from auditor.config import Config
 from auditor.errors import UsageError
 from auditor.packs import Rules
 from auditor.rule_api import Severity
+
+if TYPE_CHECKING:
+    from auditor.sources.aws.session import ConfigSource
 
 log = logging.getLogger(__name__)
 
@@ -81,9 +84,7 @@ scope = together(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
-        default=1,
-        show_default=True,
-        help="Processes; one account takes one.",
+        help="Processes.  [default: 1; with --org as many as there are cores]",
     ),
 )
 
@@ -217,6 +218,13 @@ def check_source(settings: Settings) -> None:
     if from_config and settings.options.get("snapshot") and not source_is_mere_default:
         with blaming(settings.origins, "source", "snapshot"):
             raise UsageError("--source config and --from exclude each other.", "A snapshot is audited without AWS.")
+
+
+def config_source(settings: Settings) -> ConfigSource | None:
+    """Return how AWS Config is asked for what it recorded; None: it is not."""
+    from auditor.sources.aws.session import ConfigSource
+
+    return ConfigSource(settings["aggregator"] or "") if settings.options.get("source") == "config" else None
 
 
 def _set_log_level(options: Mapping[str, Any]) -> None:

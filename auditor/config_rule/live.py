@@ -61,7 +61,7 @@ def collect_around(access: Access, asked: Event, item: Item, resource: Resource,
         for fact_type, kind in engine.wanted(about_tables(selection.rules).values())
         if kind in (Table, Key, Stream)
     }
-    Collection(inventory, [access], wanted, sampling=selection.config.sampling, also=[resource]).run()
+    Collection(inventory, [access], wanted, sampling=selection.config.sampling, begin=[resource]).run()
     return Collected(inventory, narrow=True)
 
 

@@ -48,6 +48,11 @@ class Gap:
     detail: str
     action: str | None = None
 
+    @property
+    def rank(self) -> tuple[str, str, str]:
+        """Of several gaps at one place the least stays, so that the order of answers makes no difference."""
+        return self.reason, self.detail, self.action or ""
+
 
 @dataclass(frozen=True, slots=True)
 class FactInfo:

@@ -18,6 +18,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("output", "output", ["--output", "one"], "two", "three", ("one", "two", "three", "ddbaudit-report")),
     ("snapshot", "from", ["--from", "one"], "two", "three", ("one", "two", "three", None)),
     ("save_snapshot", "save_snapshot", ["--save-snapshot", "one"], "two", "three", ("one", "two", "three", None)),
+    ("resume", "resume", ["--resume", "one"], "two", "three", ("one", "two", "three", None)),
     ("severity", "severity", ["--severity", "high"], "medium", "low", ("high", "medium", "low", None)),
     ("fail_on", "fail_on", ["--fail-on", "low"], "medium", "none", ("low", "medium", "none", "high")),
     ("pace", "pace", ["--pace", "documented"], "adaptive", "off", ("documented", "adaptive", "off", "documented")),
@@ -30,7 +31,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("ou", "ou", ["--ou", "a", "--ou", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
     ("source", "source", ["--source", "live"], "config", "config", ("live", "config", "config", "live")),
     ("aggregator", "aggregator", ["--aggregator", "a"], "b", "c", ("a", "b", "c", None)),
-    ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, 1)),
+    ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, None)),
     (
         "region",
         "region",

@@ -43,6 +43,10 @@ DOCUMENTED_RATES: dict[str, float] = {
     "organizations:ListParents": 4,
     "organizations:ListPoliciesForTarget": 4,
     "organizations:DescribePolicy": 2,
+    "organizations:ListAccountsForParent": 4,
+    "organizations:ListOrganizationalUnitsForParent": 4,
+    "organizations:ListPolicies": 4,
+    "organizations:ListTargetsForPolicy": 4,
     # Amazon Cognito Developer Guide, Quotas: management calls of identity pools, 10 a second and less.
     "cognito-identity:ListIdentityPools": 5,
     "cognito-identity:DescribeIdentityPool": 5,
@@ -159,3 +163,9 @@ class Pacer:
                 rate = DOCUMENTED_RATES.get(operation, DEFAULT_RATE)
                 self._buckets[key] = Bucket(rate, adaptive=self.pace == "adaptive")
             return self._buckets[key]
+
+    def forget(self, account: str) -> None:
+        """Drop the buckets of an account that nothing will be asked of any more."""
+        with self._lock:
+            for key in [key for key in self._buckets if key[0] == account]:
+                del self._buckets[key]

@@ -16,9 +16,9 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from auditor.config import NO_SAMPLING, Sampling
 from auditor.facts import (
@@ -56,7 +56,17 @@ THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
 #: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
 GRACE = 2.0
 
+#: Seconds between two looks at the event that stops a collection.
+LOOK = 0.25
+
 Progress = Callable[[int, int], None]
+
+
+class Stop(Protocol):
+    """An event of :mod:`threading` or :mod:`multiprocessing`."""
+
+    def is_set(self) -> bool:
+        """Tell whether the collection is to end."""
 
 
 @dataclass(frozen=True)
@@ -104,9 +114,12 @@ class Collection:
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a throttled call.
         sampling: How many items may be read of a table; without any, facts that need them stay gaps.
-        also: Resources to begin with besides the accounts and regions of the scopes.
-        organization: Credentials that organisation facts of every account are read with; default: the account's own.
+        begin: What to begin with; default: the accounts and regions of the scopes. Where a region is not named, what is
+            asked of it is asked one by one.
+        elsewhere: Accounts and regions whose resources somebody else asks for: found here they are only named.
+        stop: An event that ends the collection early when it is set, as an interrupt does.
         config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
     """
 
     def __init__(
@@ -117,15 +130,18 @@ class Collection:
         progress: Progress = lambda done, total: None,
         waits: tuple[float, ...] = THROTTLE_WAITS,
         sampling: Sampling = NO_SAMPLING,
-        also: Iterable[Resource] = (),
-        organization: Access | None = None,
+        begin: Iterable[Resource] | None = None,
+        elsewhere: Container[Resource | None] = frozenset(),
+        stop: Stop | None = None,
         config: ConfigSource | None = None,
+        auditing: Access | None = None,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
-        self._config = config
-        self._also = tuple(also)
-        self._organization = organization
+        self._config, self._auditing = config, auditing
+        self._begin = None if begin is None else tuple(begin)
+        self._elsewhere = elsewhere
+        self._stop = stop
         wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
         self._wanted = frozenset(fact_type for fact_type, _ in wanted)
         self._sampling = sampling
@@ -146,6 +162,9 @@ class Collection:
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
         self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
+        if self._begin is not None:
+            listed = {region for scope in inventory.scopes for region in scope.regions}.difference(self._begin)
+            self._bulk_done = {(id(bulk), region) for bulk in self._bulks.values() for region in listed}
         self._finders: dict[Resource, Access] = {}
         self._delayed: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
@@ -164,6 +183,8 @@ class Collection:
         try:
             self._start()
             while self._open or self._delayed or self._ask_of_younger():
+                if self._stop is not None and self._stop.is_set():
+                    raise KeyboardInterrupt
                 self._release_delayed()
                 try:
                     self._news.get(timeout=self._patience())
@@ -212,18 +233,17 @@ class Collection:
 
     def _start(self) -> None:
         for scope in self._inventory.scopes:
-            if scope.account not in self._accesses:
-                continue  # it cannot be entered
             access = self._accesses[scope.account]
-            for resource in (scope.account, *scope.regions, *self._also):
-                if account_of(resource) == scope.account:
-                    self._discovered(resource, access)
+            for resource in (scope.account, *scope.regions) if self._begin is None else self._begin:
+                self._discovered(resource, access)
 
     def _discovered(self, resource: Resource, access: Access) -> None:
         """Ask for what is wanted about a resource, unless it must wait for something else first.
 
         Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
         """
+        if account_of(resource) in self._elsewhere or region_of(resource) in self._elsewhere:
+            return
         if isinstance(resource, Table | LogGroup) and resource.account not in self._accesses:
             return  # asked by name, this account would answer for a table or log group of its own
         access = self._accesses.get(account_of(resource), access)
@@ -253,8 +273,6 @@ class Collection:
         if asking in self._asked or (listing is None and held is not None and not isinstance(held, Gap)):
             return
         self._asked.add(asking)
-        if self._organization is not None and collector.lane.startswith("organizations:"):
-            access = self._organization  # members may not ask about policies
         region = region_of(resource)
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 
@@ -285,7 +303,7 @@ class Collection:
         """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
         config = self._config or ConfigSource()
-        aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._organization)
+        aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._auditing)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
             for pair in task.collector.function(aws, *arguments):
@@ -420,9 +438,11 @@ class Collection:
             self._queue(heapq.heappop(self._delayed)[2])
 
     def _patience(self) -> float | None:
+        longest = None if self._stop is None else LOOK
         if not self._delayed:
-            return None if self._open else 0
-        return max(0.0, self._delayed[0][0] - time.monotonic())
+            return longest if self._open else 0
+        wait = max(0.0, self._delayed[0][0] - time.monotonic())
+        return wait if longest is None else min(wait, longest)
 
     def _restore_accounts_without_regions(self) -> None:
         """Where *every* region of an account looks disabled, its credentials failed: nothing was found out."""

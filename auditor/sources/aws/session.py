@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -35,6 +36,8 @@ ORGANISATION_OPERATIONS = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
 
 #: Queries of AWS Config (``--source config``), besides what facts declare.
@@ -117,6 +120,40 @@ class Vanished(Exception):
         self.operation, self.code, self.message = operation, code, message
 
 
+class _Asking(threading.local):
+    """Whose credentials the calls of this thread are made with."""
+
+    access: Access | None = None
+
+
+_asking = _Asking()
+
+
+class Borrowed:
+    """Stands for the credentials of whichever account the calling thread asks: one client serves many accounts.
+
+    Everything that a client does for a call, from its endpoint to its signature, happens in the caller's thread.
+    """
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return what gives a property of whichever credentials are the present ones when it is called."""
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the present account's credentials have."""
+        if _asking.access is None or _asking.access.credentials is None:
+            raise AttributeError(name)
+        return getattr(_asking.access.credentials, name)
+
+
+@dataclass
+class Clients:
+    """The clients of a session by service and region. Clients are thread-safe, making them is not."""
+
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass
 class Access:
     """One account's credentials, with clients made on demand and shared between threads.
@@ -127,6 +164,8 @@ class Access:
         session: boto3 session; guarded here so that nothing but declared operations leaves it.
         pacer: The run's pacer.
         attempts: HTTP attempts for one call, the first included.
+        credentials: The account's credentials where the session's are :class:`Borrowed`.
+        clients: The session's clients: several accounts may share them.
     """
 
     account: Account
@@ -135,7 +174,8 @@ class Access:
     pacer: Pacer
     attempts: int = 4
     calls: dict[str, int] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    credentials: Any = None
+    clients: Clients = field(default_factory=Clients)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -143,9 +183,9 @@ class Access:
         guard(self.session)
 
     def client(self, service: str, region: str) -> Any:
-        """Return the client of a service in a region. Clients are thread-safe, making them is not."""
-        with self._lock:
-            if (service, region) not in self._clients:
+        """Return the client of a service in a region."""
+        with self.clients.lock:
+            if (service, region) not in self.clients.made:
                 config = botocore.config.Config(
                     retries={"mode": "standard", "total_max_attempts": self.attempts},
                     max_pool_connections=POOL_SIZE,
@@ -155,8 +195,17 @@ class Access:
                 )
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
-                self._clients[service, region] = client
-            return self._clients[service, region]
+                self.clients.made[service, region] = client
+            return self.clients.made[service, region]
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Make what this thread calls meanwhile calls of this account."""
+        before, _asking.access = _asking.access, self
+        try:
+            yield
+        finally:
+            _asking.access = before
 
     def allow_sampling(self) -> None:
         """Let the session read items from now on: the user has turned item sampling on.
@@ -187,8 +236,9 @@ class _PaceAttempt:
 
     def __call__(self, event_name: str, **_: Any) -> None:
         operation = f"{self._service}:{event_name.rpartition('.')[2]}"
-        self._access.count(operation)
-        bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+        access = _asking.access or self._access
+        access.count(operation)
+        bucket = access.pacer.bucket(access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
 
@@ -242,7 +292,7 @@ class Aws:
         wanted: The facts that the audit needs; None: all. What a collector brings besides is asked only then.
         sampling: How many items may be read of a table; by default none.
         config: How AWS Config is asked for what it recorded.
-        organization: The credentials of who audits an organisation, whose aggregator it is; default: ``access``.
+        auditing: The credentials of who audits, whose aggregator of AWS Config is asked; default: ``access``.
     """
 
     access: Access
@@ -250,11 +300,11 @@ class Aws:
     wanted: frozenset[type] | None = None
     sampling: Sampling = NO_SAMPLING
     config: ConfigSource = ConfigSource()
-    organization: Access | None = None
+    auditing: Access | None = None
 
     def at_aggregator(self) -> Aws:
         """Return the calls in the account of who audits, in the region that its credentials come with."""
-        access = self.organization or self.access
+        access = self.auditing or self.access
         return Aws(access, access.session.region_name or access.home_region())
 
     def lacks(self, service: str, missing: Missing) -> bool:
@@ -317,7 +367,8 @@ class Aws:
 
     def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
         try:
-            return attempt()
+            with self.access.asking():
+                return attempt()
         except botocore.exceptions.ClientError as error:
             details = error.response.get("Error", {})
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))

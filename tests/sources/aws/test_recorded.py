@@ -233,7 +233,7 @@ def test_the_aggregator_is_asked_by_who_audits_where_the_credentials_are(
     auditing = Access(Account("111122223333"), "audit", boto3.Session(region_name="eu-central-1"), Pacer("off"))
     asked = answer(auditing, AGGREGATE, page(item(status="ENABLED")), region="eu-central-1")
     own = record(access, item())
-    found = gather(RULE, config=ConfigSource("whole-org"), organization=auditing)
+    found = gather(RULE, config=ConfigSource("whole-org"), auditing=auditing)
     assert recoveries(found)["orders"] == PointInTimeRecovery(enabled=True, days=None, recorded=LATER)
     assert [one["ConfigurationAggregatorName"] for one in asked] == ["whole-org"]
     assert "accountId = '123456789012' AND awsRegion = 'eu-west-1'" in asked[0]["Expression"]
