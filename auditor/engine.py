@@ -424,7 +424,8 @@ def audit(
 def facts_as_of(inventory: Inventory) -> FactsAsOf:
     """Return which facts of the audited accounts and regions are as of when."""
     times = inventory.facts.get(CollectionTime, {})
-    live = {one.account.id: times[one.account].at for one in inventory.scopes if one.account in times}
+    began = {one.account.id: times.get(one.account) for one in inventory.scopes}
+    live = {account: time.at for account, time in began.items() if isinstance(time, CollectionTime)}
     found: dict[Region, list[datetime]] = {}
     for table, recovery in inventory.facts.get(PointInTimeRecovery, {}).items():
         if isinstance(recovery, PointInTimeRecovery) and recovery.recorded and inventory.in_scope(table):

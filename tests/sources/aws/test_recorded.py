@@ -11,7 +11,7 @@ import boto3
 import pytest
 
 from auditor import engine, inventory
-from auditor.facts import Gap, PointInTimeRecovery, Reason
+from auditor.facts import CollectionTime, Gap, PointInTimeRecovery, Reason
 from auditor.inventory import Inventory
 from auditor.report import Recorded
 from auditor.resources import Account, Region, Table
@@ -275,3 +275,5 @@ def test_the_report_says_how_old_what_was_recorded_is_from_a_snapshot_too(gather
     assert again.facts == found.facts
     assert engine.facts_as_of(again) == told
     assert engine.facts_as_of(found.narrowed({"us-east-1"})).recorded == ()
+    found.facts[CollectionTime][ACCOUNT] = Gap(Reason.TRANSIENT, "The account cannot be entered.")
+    assert engine.facts_as_of(found).live == {}
