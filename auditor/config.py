@@ -100,6 +100,8 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     external_id: Text | None = None
     account: tuple[Text, ...] = ()
     ou: tuple[Text, ...] = ()
+    source: Literal["live", "config"] | None = "live"
+    aggregator: Text | None = None
     rule: tuple[Text, ...] = ()
     skip: tuple[Text, ...] = ()
     severity: Level | None = None

@@ -10,17 +10,28 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from auditor.acceptance import AcceptanceFile
 from auditor.comparison import PreviousReport
 from auditor.config import Config
-from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sensitivity, Tags
+from auditor.facts import (
+    CollectionTime,
+    Environment,
+    Gap,
+    PointInTimeRecovery,
+    Reason,
+    RegionScope,
+    RegionUse,
+    Sensitivity,
+    Tags,
+)
 from auditor.facts.base import DERIVED, RAW, VANISHED, Across, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.picture import picture
-from auditor.report import AcceptanceUse, Finding, Gate, Report, RunInfo, judge_gate
+from auditor.report import AcceptanceUse, FactsAsOf, Finding, Gate, Recorded, Report, RunInfo, judge_gate
 from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
@@ -406,4 +417,24 @@ def audit(
         accepted.name if accepted is not None else None,
         before,
         picture(outcome.resolver),
+        facts_as_of(inventory),
     )
+
+
+def facts_as_of(inventory: Inventory) -> FactsAsOf:
+    """Return which facts of the audited accounts and regions are as of when."""
+    times = inventory.facts.get(CollectionTime, {})
+    began = {one.account.id: times.get(one.account) for one in inventory.scopes}
+    live = {account: time.at for account, time in began.items() if isinstance(time, CollectionTime)}
+    found: dict[Region, list[datetime]] = {}
+    for table, recovery in inventory.facts.get(PointInTimeRecovery, {}).items():
+        if isinstance(recovery, PointInTimeRecovery) and recovery.recorded and inventory.in_scope(table):
+            region = region_of(table)
+            assert region is not None
+            found.setdefault(region, []).append(recovery.recorded)
+    name = PointInTimeRecovery.__name__
+    recorded = [
+        Recorded(region.account.id, region.name, name, min(moments), max(moments), len(moments))
+        for region, moments in sorted(found.items())
+    ]
+    return FactsAsOf(live, tuple(recorded))

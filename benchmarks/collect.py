@@ -1,6 +1,7 @@
 """Measures ``ddbaudit run`` on many tables: time against the lower bound that AWS's rates set, calls, memory.
 
     python benchmarks/collect.py --tables 1000
+    python benchmarks/collect.py --tables 1000 --source config
     python benchmarks/collect.py --tables 100 --naive
 
 The lower bound is what the slowest operation takes at AWS's documented rate, such as 1,000 calls of
@@ -115,11 +116,11 @@ def spent(calls: dict[str, int]) -> dict[str, int]:
     return groups
 
 
-def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path) -> dict[str, Any]:
+def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path, more: tuple[str, ...] = ()) -> dict[str, Any]:
     """Measure the auditor, and count what its report could not find out."""
     flags = [flag for region in regions for flag in ("--region", region)]
     command = str(Path(sys.executable).with_name("ddbaudit"))
-    numbers = measure([command, "run", *flags, "--pace", pace], url, folder)
+    numbers = measure([command, "run", *flags, "--pace", pace, *more], url, folder)
     report = folder / "ddbaudit-report" / "report.json"
     if not report.exists():
         raise SystemExit(f"ddbaudit wrote no report (exit {numbers['exit_code']}): {numbers['stderr']}")
@@ -190,6 +191,7 @@ def main() -> None:
     )
     parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
     parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
+    parser.add_argument("--source", default="live", choices=["live", "config"])
     parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
     parser.add_argument("--format", default="text", choices=["text", "json"])
     options = parser.parse_args()
@@ -197,7 +199,7 @@ def main() -> None:
     results = {}
     empty = OTHERS[: options.empty_regions]
     with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty) as url:
-        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder))
+        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder), ("--source", options.source))
     if options.naive:
         with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
             results["naive"] = naive(url, regions, Path(folder))

@@ -66,6 +66,7 @@ RATES: dict[str, float] = DOCUMENTED_RATES | {
     "kms:GetKeyPolicy": 1000,
     "kms:ListGrants": 100,
     "dynamodb:GetResourcePolicy": 2500,
+    "dynamodb:DescribeKinesisStreamingDestination": 2500,
 }
 
 #: What AWS answers above the rate: HTTP status and error code, by protocol.
@@ -330,6 +331,36 @@ class World:
     def _config_describe_configuration_recorder_status(self, region: str, params: Params) -> dict[str, Any]:
         status = {"name": "default", "recording": True, "lastStatus": "SUCCESS", "lastStartTime": CREATED}
         return {"ConfigurationRecordersStatus": [status]}
+
+    def _config_select_resource_config(self, region: str, params: Params) -> dict[str, Any]:
+        names = [] if region in self.empty else self.names
+        page = _page(names, params.get("NextToken"), params.get("Limit", 25))
+        more = {"NextToken": page[-1]} if page and page[-1] != names[-1] else {}
+        return {"Results": [json.dumps(self._item(region, name)) for name in page], **more}
+
+    def _config_select_aggregate_resource_config(self, region: str, params: Params) -> dict[str, Any]:
+        """Answer a query that names the region it is about."""
+        found = re.search(r"awsRegion = '([a-z0-9-]+)'", params["Expression"])
+        return self._config_select_resource_config(found[1] if found else region, params)
+
+    def _item(self, region: str, name: str) -> dict[str, Any]:
+        """Return what AWS Config recorded of a table: its published properties have no window of recovery."""
+        answer = self._dynamodb_describe_continuous_backups(region, {"TableName": name})
+        recovery = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        backups = {
+            "continuousBackupsStatus": "ENABLED",
+            "pointInTimeRecoveryDescription": {"pointInTimeRecoveryStatus": recovery["PointInTimeRecoveryStatus"]},
+        }
+        return {
+            "accountId": ACCOUNT,
+            "awsRegion": region,
+            "arn": table_arn(region, name),
+            "resourceType": "AWS::DynamoDB::Table",
+            "resourceId": name,
+            "configurationItemCaptureTime": "2026-01-31T09:30:00.123Z",
+            "configurationItemStatus": "OK",
+            "supplementaryConfiguration": {"ContinuousBackupsDescription": backups, "Tags": []},
+        }
 
     def _config_describe_delivery_channels(self, region: str, params: Params) -> dict[str, Any]:
         return {"DeliveryChannels": [{"name": "default", "s3BucketName": "config-bucket"}]}
@@ -1151,6 +1182,7 @@ def check(tables: int = 60) -> None:
         "Filter": "SERVICE_CONTROL_POLICY",
         "ParentId": ROOT,
         "PolicyId": "p-FullAWSAccess",
+        "Expression": f"SELECT arn WHERE awsRegion = '{HOME}'",
         "ExportArn": f"{table_arn(HOME, world.names[0])}/export/1",
         "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
     }

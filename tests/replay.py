@@ -21,7 +21,7 @@ from auditor.packs import Rules
 from auditor.resources import Account
 from auditor.sources.aws.collect import collect
 from auditor.sources.aws.pacing import Pacer
-from auditor.sources.aws.session import CLIENTS, Access
+from auditor.sources.aws.session import CLIENTS, Access, ConfigSource
 
 #: Given an operation (``service:Operation``): an error code to answer with, an exception to raise, or None.
 Fault = Callable[[str], str | Exception | None]
@@ -100,7 +100,13 @@ class Recording:
         session.events.register("before-call", answer)
         return session
 
-    def collect(self, rules: Rules, fault: Fault = lambda _: None, regions: Iterable[str] = ()) -> Inventory:
+    def collect(
+        self,
+        rules: Rules,
+        fault: Fault = lambda _: None,
+        regions: Iterable[str] = (),
+        config: ConfigSource | None = None,
+    ) -> Inventory:
         """Collect from the recording what some rules need.
 
         The clients are made once: making them takes longer than all the calls.
@@ -112,4 +118,5 @@ class Recording:
                 for account, name in self.accounts
             ]
         wanted = engine.wanted(rules.values())
-        return collect(self._accesses, self.caller, list(regions), wanted, waits=(), sampling=self.sampling)
+        sampling = self.sampling
+        return collect(self._accesses, self.caller, list(regions), wanted, waits=(), sampling=sampling, config=config)

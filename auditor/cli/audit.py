@@ -27,9 +27,12 @@ from auditor.cli.options import (
     Settings,
     Text,
     blaming,
+    check_source,
+    config_source,
     manners,
     option,
     organisation,
+    origin,
     scope,
     selection,
     settle,
@@ -87,6 +90,7 @@ output = together(
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -99,6 +103,7 @@ def run(context: click.Context, /, **_: Any) -> int:
     settings = settle(context)
     check_writable(settings)
     check_organisation(settings)
+    check_source(settings)
     started = now()
     against = standards(settings, started)
     if settings["snapshot"]:
@@ -111,6 +116,7 @@ def run(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -121,6 +127,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
     settings = settle(context, example.CONFIG)
     given = {"profile": "--profile", "snapshot": "--from", "org": "--org", "role_name": "--role-name"}
     given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou", "resume": "--resume"}
+    given |= {"source": "--source", "aggregator": "--aggregator"}
     for name, flag in given.items():
         # What the environment or a file says for `run` is not meant for the example.
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -137,6 +144,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @click.option(  # DDBAUDIT_OUTPUT is the folder of reports, so this option reads no variable
     "--output",
@@ -153,6 +161,7 @@ def collect(context: click.Context, /, **_: Any) -> int:
     """Collect the inventory only, into a snapshot that `ddbaudit run --from` audits without AWS."""
     settings = settle(context)
     check_organisation(settings)
+    check_source(settings)
     path = Path(settings["resume"] or settings["output"])
     check_file(path, "--output")
     now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
@@ -201,6 +210,7 @@ def demo_inventory(settings: Settings, wanted: Wanted, *, pace_is_chosen: bool =
     with demo_source().organisation() as accounts:
         if not pace_is_chosen:
             settings.options["pace"] = "off"
+        settings.options["source"] = "live"
         pacer = Pacer(settings["pace"])
         accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
         caller = Caller(accounts[0].id, f"arn:aws:sts::{accounts[0].id}:assumed-role/auditor/ddbaudit-demo")
@@ -399,7 +409,16 @@ def collect_from(
     log.info("collecting %d kinds of facts from %d accounts as %s", len(wanted), len(accesses), caller.arn)
     with progress_bar(settings) as progress:
         sampling = settings.config.sampling
-        return collect_facts(accesses, caller, regions, wanted, now=now(), progress=progress, sampling=sampling)
+        return collect_facts(
+            accesses,
+            caller,
+            regions,
+            wanted,
+            now=now(),
+            progress=progress,
+            sampling=sampling,
+            config=config_source(settings),
+        )
 
 
 @contextlib.contextmanager

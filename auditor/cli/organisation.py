@@ -14,7 +14,7 @@ from typing import Any
 
 from auditor import __version__, snapshot
 from auditor.cli import begin_log
-from auditor.cli.options import Settings, blaming
+from auditor.cli.options import Settings, blaming, config_source
 from auditor.errors import UsageError
 from auditor.inventory import Caller, Inventory
 from auditor.snapshot import Plan, SnapshotFile, Wanted
@@ -79,6 +79,7 @@ def collect_organisation(
             sampling,
             file.gz,
             now() if "SOURCE_DATE_EPOCH" in os.environ else None,
+            config=config_source(settings),
         )
         if base is not None:
             file.begin(base, plan)

@@ -29,6 +29,8 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("external_id", "external_id", ["--external-id", "a"], "b", "c", ("a", "b", "c", None)),
     ("account", "account", ["--account", "a", "--account", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
     ("ou", "ou", ["--ou", "a", "--ou", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
+    ("source", "source", ["--source", "live"], "config", "config", ("live", "config", "config", "live")),
+    ("aggregator", "aggregator", ["--aggregator", "a"], "b", "c", ("a", "b", "c", None)),
     ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, None)),
     (
         "region",
@@ -212,3 +214,12 @@ def test_an_organisation_in_the_file_does_not_keep_a_snapshot_from_being_audited
     told = ddbaudit("run", "--from", snapshot, "--rule", "table-deletion-protection", "--quiet")
     assert told.code == 3, told.err
     assert_refused(ddbaudit("run", "--org", "--role-name", "x", "--from", snapshot), "exclude each other")
+
+
+def test_aws_config_in_the_file_does_not_keep_a_snapshot_from_being_audited(
+    ddbaudit: Command, tmp_path: Path, snapshot: str
+) -> None:
+    (tmp_path / "ddbaudit.yaml").write_text("run: {source: config, aggregator: org}\n")
+    told = ddbaudit("run", "--from", snapshot, "--rule", "table-deletion-protection", "--quiet")
+    assert told.code == 3, told.err
+    assert_refused(ddbaudit("run", DDBAUDIT_SOURCE="live"), "--aggregator needs --source config", "run.aggregator")

@@ -32,7 +32,7 @@ from auditor.sources.aws import (
     streams,
 )
 from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress, Stop
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.session import Access, ConfigSource
 
 #: The modules whose collectors serve; importing them registers these.
 SERVICES = (
@@ -54,6 +54,8 @@ def collect(
     only: Only = "everything",
     elsewhere: Container[Resource | None] = frozenset(),
     stop: Stop | None = None,
+    config: ConfigSource | None = None,
+    auditing: Access | None = None,
 ) -> Inventory:
     """Collect the wanted facts of some accounts.
 
@@ -69,6 +71,8 @@ def collect(
         only: What is collected here of each account, if not everything: what is not of any region, or the regions.
         elsewhere: Accounts and regions whose resources somebody else asks for.
         stop: An event that ends the collection early, as an interrupt does.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
 
     Raises:
         UsageError: a region is not one of the account's partition.
@@ -109,7 +113,17 @@ def collect(
             inventory.put(scope.account, CollectionTime(started, caller.arn))
     begin = None if only != "regions" else [region for scope in inventory.scopes for region in scope.regions]
     collection = Collection(
-        inventory, kept, wanted, progress, waits, sampling, begin=begin, elsewhere=elsewhere, stop=stop
+        inventory,
+        kept,
+        wanted,
+        progress,
+        waits,
+        sampling,
+        begin=begin,
+        elsewhere=elsewhere,
+        stop=stop,
+        config=config,
+        auditing=auditing,
     )
     collection.run()
     return inventory

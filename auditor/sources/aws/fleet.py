@@ -34,7 +34,7 @@ from auditor.sources.aws.collect import collect
 from auditor.sources.aws.organisation import Door, NotEntered, is_organisation_fact
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.scheduler import GRACE, LOOK, THROTTLE_WAITS, Collection, Progress, Stop
-from auditor.sources.aws.session import Access, open_session
+from auditor.sources.aws.session import Access, ConfigSource, open_session
 
 log = logging.getLogger(__name__)
 
@@ -59,6 +59,7 @@ class Job:
         gz: Records are compressed.
         now: The collection's time, where it is not the clock's.
         waits: Seconds before each further try of a call that was throttled to the end.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
     """
 
     caller: Caller
@@ -70,6 +71,7 @@ class Job:
     gz: bool = False
     now: datetime | None = None
     waits: tuple[float, ...] = THROTTLE_WAITS
+    config: ConfigSource | None = None
 
 
 @dataclass(frozen=True)
@@ -140,7 +142,7 @@ def work(
     share, wanted = task.share, classes(job.wanted)
     try:
         access = door.open(share)
-        found, is_new = _collected(job, access, task, wanted, stop, progress)
+        found, is_new = _collected(job, door, access, task, wanted, stop, progress)
     except NotEntered as refused:
         made = absent(share, wanted, refused.gap)
         made.errors.append(refused.error)
@@ -160,16 +162,20 @@ def failed(job: Job, share: Share, why: str) -> Outcome:
 
 
 def _collected(
-    job: Job, access: Access, task: Task, wanted: Wanted, stop: Stop | None, progress: Progress
+    job: Job, door: Opener, access: Access, task: Task, wanted: Wanted, stop: Stop | None, progress: Progress
 ) -> tuple[Inventory, bool]:
     """Return a share's inventory, and whether it has become another one."""
     share = task.share
     wanted = {pair for pair in wanted if not is_organisation_fact(pair[0])}  # these have been read once for all
     elsewhere = _elsewhere(job, share)
     if task.base is None:
+        auditing = None
+        if job.config is not None and job.config.aggregator:
+            auditing = door.open(Share(account=job.caller.account, partition=share.partition))
         found = collect(
             [access], job.caller, list(share.regions or job.regions), wanted, now=job.now, progress=progress,
             waits=job.waits, sampling=job.sampling, only=share.only, elsewhere=elsewhere, stop=stop,
+            config=job.config, auditing=auditing,
         )  # fmt: skip
         return found, True
     if job.sampling.items_per_table:

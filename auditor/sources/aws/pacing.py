@@ -35,7 +35,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     "kms:GetKeyPolicy": 100,
     "kms:ListGrants": 50,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:GetResourcePolicy": 100,
+    "dynamodb:GetResourcePolicy": 300,
     # AWS Organizations User Guide names no rates for reads; these stay well below what is seen to be throttled.
     "organizations:DescribeOrganization": 2,
     "organizations:ListRoots": 2,
@@ -54,7 +54,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     # Amazon Route 53 Developer Guide, Quotas: five requests a second, for the account as a whole.
     "route53:ListHostedZonesByVPC": 4,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:DescribeKinesisStreamingDestination": 100,
+    "dynamodb:DescribeKinesisStreamingDestination": 300,
     "dynamodb:ListExports": 10,
     "dynamodb:DescribeExport": 50,
     "dynamodb:ListBulkOperations": 10,

@@ -21,13 +21,29 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from auditor.config import NO_SAMPLING, Sampling
-from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
+from auditor.facts import (
+    DaxClusterNames,
+    Gap,
+    PointInTimeRecovery,
+    Reason,
+    RegionScope,
+    TableNames,
+    TableSettings,
+)
 from auditor.facts.base import RAW
 from auditor.inventory import CallError, Inventory
 from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
-from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
+from auditor.sources.aws.session import (
+    Access,
+    Aws,
+    ConfigSource,
+    Missing,
+    ReadOnlyViolation,
+    Vanished,
+    is_disabled_region,
+)
 
 log = logging.getLogger(__name__)
 
@@ -102,6 +118,8 @@ class Collection:
             asked of it is asked one by one.
         elsewhere: Accounts and regions whose resources somebody else asks for: found here they are only named.
         stop: An event that ends the collection early when it is set, as an interrupt does.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
     """
 
     def __init__(
@@ -115,9 +133,12 @@ class Collection:
         begin: Iterable[Resource] | None = None,
         elsewhere: Container[Resource | None] = frozenset(),
         stop: Stop | None = None,
+        config: ConfigSource | None = None,
+        auditing: Access | None = None,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
+        self._config, self._auditing = config, auditing
         self._begin = None if begin is None else tuple(begin)
         self._elsewhere = elsewhere
         self._stop = stop
@@ -133,7 +154,9 @@ class Collection:
                 self._in_use.append(collector)
             elif collector is not None:
                 self._by_kind.setdefault(collector.about, []).append((fact_type, collector))
-        self._bulks = {pair: bulk for pair, bulk in BULK.items() if pair in wanted}
+        self._bulks = {
+            pair: bulk for pair, bulk in BULK.items() if pair in wanted and (config is not None or not bulk.recorded)
+        }
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
@@ -159,7 +182,7 @@ class Collection:
             thread.start()
         try:
             self._start()
-            while self._open or self._delayed:
+            while self._open or self._delayed or self._ask_of_younger():
                 if self._stop is not None and self._stop.is_set():
                     raise KeyboardInterrupt
                 self._release_delayed()
@@ -173,6 +196,7 @@ class Collection:
         except KeyboardInterrupt:
             self._inventory.interrupted = True
             self._await_running(time.monotonic() + GRACE)
+            self._forget_younger()
         finally:
             self._cancel_waiting()
             for _ in threads:
@@ -253,17 +277,22 @@ class Collection:
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 
     def _queue(self, task: _Task) -> None:
-        lane = self._lanes.get(task.lane)
+        lane = self._lanes.get(self._lane_of(task))
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
             width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
-            lane = self._lanes[task.lane] = _Lane(width)
+            lane = self._lanes[self._lane_of(task)] = _Lane(width)
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
         else:
             lane.waiting.append(task)
         self._open += 1
         self._fill(lane)
+
+    def _lane_of(self, task: _Task) -> tuple[str, str, str]:
+        """Return the lane: all who ask the one aggregator share it, so that they do not take all threads."""
+        shared = task.collector.recorded and self._config is not None and self._config.aggregator
+        return ("", "", task.collector.lane) if shared else task.lane
 
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
@@ -273,7 +302,8 @@ class Collection:
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
-        aws = Aws(task.access, task.region, self._wanted, self._sampling)
+        config = self._config or ConfigSource()
+        aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._auditing)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
             for pair in task.collector.function(aws, *arguments):
@@ -290,7 +320,7 @@ class Collection:
 
     def _finish(self, outcome: _Outcome) -> None:
         task = outcome.task
-        lane = self._lanes[task.lane]
+        lane = self._lanes[self._lane_of(task)]
         lane.running -= 1
         self._open -= 1
         self._fill(lane)
@@ -355,6 +385,29 @@ class Collection:
                 for resource in self._inventory.of_kind(kind):
                     if region_of(resource) == region and resource not in held:
                         self._ask(COLLECTORS[fact_type, kind], self._finders[resource], resource)
+
+    def _ask_of_younger(self) -> bool:
+        """Ask DynamoDB where AWS Config's word does not count; tell whether there is anything to wait for."""
+        for table in self._forget_younger():
+            self._ask(COLLECTORS[PointInTimeRecovery, Table], self._finders[table], table)
+        return bool(self._open)
+
+    def _forget_younger(self) -> list[Table]:
+        """Drop what AWS Config recorded of tables that may be younger, made anew under the same name; return them."""
+        held, settings = (
+            self._inventory.facts.get(PointInTimeRecovery, {}),
+            self._inventory.facts.get(TableSettings, {}),
+        )
+        younger = []
+        for table, recovery in held.items():
+            recorded = None if isinstance(recovery, Gap) else recovery.recorded
+            found = settings.get(table)
+            created = found.created if isinstance(found, TableSettings) else None
+            if recorded is not None and isinstance(table, Table) and (created is None or recorded < created):
+                younger.append(table)
+        for table in younger:
+            del held[table]
+        return younger
 
     def _follow_up(self, task: _Task) -> None:
         """Ask what had to wait for a region's listings."""

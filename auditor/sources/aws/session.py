@@ -40,6 +40,9 @@ ORGANISATION_OPERATIONS = (
     "organizations:ListTargetsForPolicy",
 )
 
+#: Queries of AWS Config (``--source config``), besides what facts declare.
+CONFIG_OPERATIONS = ("config:SelectResourceConfig", "config:SelectAggregateResourceConfig")
+
 #: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
 CREDENTIAL_OPERATIONS = (
     "sts:AssumeRole",
@@ -80,16 +83,17 @@ class ReadOnlyViolation(AuditError):
 
 def declared_operations() -> frozenset[str]:
     """Return every operation that the auditing session may call, as ``service:Operation``."""
-    return frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(*(info.operations for info in RAW.values()))
+    return _UNDECLARED.union(*(info.operations for info in RAW.values()))
 
 
 def opt_in_operations() -> frozenset[str]:
     """Return those of them that read items, and so are refused until the configuration's sampling allows them."""
-    usual = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(
-        *(info.operations for info in RAW.values() if not info.opt_in)
-    )
+    usual = _UNDECLARED.union(*(info.operations for info in RAW.values() if not info.opt_in))
     return declared_operations() - usual
 
+
+#: What no fact declares and the auditor calls all the same.
+_UNDECLARED = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS, *CONFIG_OPERATIONS))
 
 #: Sessions whose user has turned item sampling on.
 _SAMPLING: weakref.WeakSet[boto3.Session] = weakref.WeakSet()
@@ -268,6 +272,17 @@ def guard(session: boto3.Session) -> None:
 
 
 @dataclass(frozen=True)
+class ConfigSource:
+    """What AWS Config recorded is taken from there, where it has it (``--source config``).
+
+    Attributes:
+        aggregator: The name of the aggregator to ask; an empty text: AWS Config in each region of each account.
+    """
+
+    aggregator: str = ""
+
+
+@dataclass(frozen=True)
 class Aws:
     """Calls in one region of one account. Collectors get it as their first argument.
 
@@ -276,12 +291,21 @@ class Aws:
         region: Where to ask.
         wanted: The facts that the audit needs; None: all. What a collector brings besides is asked only then.
         sampling: How many items may be read of a table; by default none.
+        config: How AWS Config is asked for what it recorded.
+        auditing: The credentials of who audits, whose aggregator of AWS Config is asked; default: ``access``.
     """
 
     access: Access
     region: str
     wanted: frozenset[type] | None = None
     sampling: Sampling = NO_SAMPLING
+    config: ConfigSource = ConfigSource()
+    auditing: Access | None = None
+
+    def at_aggregator(self) -> Aws:
+        """Return the calls in the account of who audits, in the region that its credentials come with."""
+        access = self.auditing or self.access
+        return Aws(access, access.session.region_name or access.home_region())
 
     def lacks(self, service: str, missing: Missing) -> bool:
         """Tell whether a call failed since AWS has no such service in the region.

@@ -5,15 +5,26 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
 import pytest
+from botocore.validate import ParamValidator
 
 from auditor import engine, packs, snapshot
 from auditor.config import Config, load
 from auditor.engine import judge
-from auditor.facts import Gap, KeySettings, Organization, OrganizationAccounts, Reason, ResourcePolicy, TableNames
+from auditor.facts import (
+    Gap,
+    KeySettings,
+    Organization,
+    OrganizationAccounts,
+    PointInTimeRecovery,
+    Reason,
+    ResourcePolicy,
+    TableNames,
+)
 from auditor.inventory import Caller, Inventory
 from auditor.resources import Account, Key, Region, Table, account_of
 from auditor.rule_api import Status
@@ -23,7 +34,7 @@ from auditor.sources.aws.collect import collect
 from auditor.sources.aws.fleet import Job, Outcome, Task, Threads, covered, gather, work
 from auditor.sources.aws.organisation import read_once
 from auditor.sources.aws.pacing import Pacer
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.session import Access, ConfigSource
 
 OFF = Pacer("off")
 
@@ -233,3 +244,53 @@ def test_what_is_stopped_keeps_what_is_there(two: dict[str, boto3.Session], tmp_
     # Gone on with, it is whole.
     assert gather(job, plan, file, Threads(Given(two)))
     assert {one.label for one in snapshot.read(file.path).of_kind(Table)} == {"orders"}
+
+
+def test_an_aggregator_of_aws_config_is_asked_as_who_audits_about_each_account(
+    two: dict[str, boto3.Session], tmp_path: Path
+) -> None:
+    auditing, *_ = two
+    asked: list[tuple[str, str]] = []
+    recorder = {"name": "default", "recordingGroup": {"allSupported": True}}
+    state = {"name": "default", "recording": True}
+    backups = {"pointInTimeRecoveryDescription": {"pointInTimeRecoveryStatus": "ENABLED"}}
+
+    def listen(owner: str, session: boto3.Session, tables: dict[str, str]) -> None:
+        def answer(model: Any, params: dict[str, Any], **_: Any) -> tuple[Any, dict[str, Any]]:
+            recording: dict[str, dict[str, Any]] = {
+                "DescribeConfigurationRecorders": {"ConfigurationRecorders": [recorder]},
+                "DescribeConfigurationRecorderStatus": {"ConfigurationRecordersStatus": [state]},
+            }
+            given = recording.get(model.name)
+            if given is None:
+                assert model.name == "SelectAggregateResourceConfig"
+                about = next(one for one in two if one in json.loads(params["body"])["Expression"])
+                asked.append((owner, about))
+                row = {
+                    "arn": tables[about],
+                    "resourceType": "AWS::DynamoDB::Table",
+                    "resourceId": "orders",
+                    "configurationItemCaptureTime": "2999-01-01T00:00:00Z",
+                    "configurationItemStatus": "OK",
+                    "supplementaryConfiguration": {"ContinuousBackupsDescription": backups},
+                }
+                given = {"Results": [json.dumps(row)]}
+            report = ParamValidator().validate(given, model.output_shape)
+            assert not report.has_errors(), report.generate_report()
+            return SimpleNamespace(status_code=200), given
+
+        session.events.register_first("before-call.config-service", answer)
+
+    tables = {owner: make_table(session, "orders") for owner, session in two.items()}
+    for owner, session in two.items():
+        listen(owner, session, tables)
+    shares = [Share(account=one) for one in two]
+    wanted = names(engine.wanted([packs.built_in()["table-pitr"]]))
+    file, plan = SnapshotFile(tmp_path / "snapshot.json", "1"), Plan(shares=tuple(shares), wanted=wanted)
+    caller = Caller(auditing, "arn")
+    file.begin(Inventory(caller, ()), plan)
+    job = Job(caller, wanted, "1", ("eu-west-1",), covered(shares), config=ConfigSource("org"))
+    assert gather(job, plan, file, Threads(Given(two)))
+    assert sorted(asked) == [(auditing, one) for one in sorted(two)]
+    held = snapshot.read(file.path).facts[PointInTimeRecovery]
+    assert {one.arn: value.recorded is not None for one, value in held.items()} == dict.fromkeys(tables.values(), True)

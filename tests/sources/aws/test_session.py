@@ -64,8 +64,10 @@ def test_every_operation_that_writes_is_refused_whatever_the_service(session: bo
     reading = ("Describe", "Get", "Head", "List")
     others = {one for one in declared_operations() if not one.partition(":")[2].startswith(reading)}
     # The first makes IAM gather a report that only iam:GetCredentialReport reads; it changes no identity, policy or
-    # table. The second reads items, and is called only where the configuration turns sampling on.
-    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"}
+    # table. The second reads items, and is called only where the configuration turns sampling on. The last two query
+    # what AWS Config recorded.
+    queries = {"config:SelectResourceConfig", "config:SelectAggregateResourceConfig"}
+    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"} | queries
     assert [fact.__name__ for fact, info in RAW.items() if "dynamodb:Scan" in info.operations] == ["ItemSample"]
     assert RAW[ItemSample].opt_in
     assert opt_in_operations() == {"dynamodb:Scan"}
