@@ -34,10 +34,10 @@ OTHERS = (
 
 
 @contextlib.contextmanager
-def stub(tables: int, latency: float, empty: tuple[str, ...] = ()) -> Iterator[str]:
+def stub(tables: int, latency: float, empty: tuple[str, ...] = (), accounts: int = 1) -> Iterator[str]:
     """Yield the URL of a fresh stub."""
     command = [sys.executable, str(HERE / "stub.py"), f"--tables={tables}", f"--latency-ms={latency}"]
-    command += ["--empty", *empty]
+    command += ["--empty", *empty, "--accounts", str(accounts)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             assert process.stdout is not None

@@ -26,7 +26,7 @@ from auditor.sources.aws.session import Access
 log = logging.getLogger(__name__)
 
 #: What of the user's choice a snapshot must agree with for a run to go on with it.
-CHOICES = ("role_name", "account", "ou", "region")
+CHOICES = ("role_name", "account", "ou", "region", "source", "aggregator")
 
 
 def collect_organisation(
@@ -55,7 +55,7 @@ def collect_organisation(
     kept = options["resume"] or (options["output"] if _is_collect(options) else options["save_snapshot"])
     with tempfile.TemporaryDirectory(prefix="ddbaudit-") as scratch:
         file = SnapshotFile(Path(kept or Path(scratch, "snapshot.json.gz")), __version__)
-        asked = {name: list(options[name]) if name != "role_name" else options[name] for name in CHOICES}
+        asked = {name: list(one) if isinstance(one := options[name], tuple) else one for name in CHOICES}
         base = None
         if options["resume"]:
             with blaming(settings.origins, "resume"):

@@ -200,6 +200,7 @@ def test_a_file_of_another_run_is_refused(environment: dict[str, str], tmp_path:
     for more, words in (
         (["--region", "eu-central-1"], "was begun with another --region"),
         (["--account", stub_module.ACCOUNT], "was begun with another --account"),
+        (["--source", "config"], "was begun with another --source"),
         (["--rule", "dax-*"], "was begun for other rules"),
         (["--save-snapshot", str(path)], "--resume and --save-snapshot exclude each other"),
     ):
