@@ -459,14 +459,25 @@ def finish(settings: Settings, collected: Inventory, source: str, started: datet
         previous=against.previous,
         new_only=settings["new_only"],
     )
+    lost: list[UsageError] = []
     is_kept = settings["org"] and source == "aws"  # account by account, meanwhile
     if settings["save_snapshot"] and not is_kept:
-        inventory.save(collected, Path(settings["save_snapshot"]), __version__)
-    files = write(report, settings, against.template)
+        try:
+            inventory.save(collected, Path(settings["save_snapshot"]), __version__)
+        except UsageError as error:
+            lost.append(error)
+    files = write(report, settings, against.template, lost)
     if not settings["quiet"]:
         from auditor.cli.summary import print_summary
 
         print_summary(report, files, no_color=settings["no_color"])
+    if lost:
+        outcome = exit_line(report).split(": ", 2)[2]
+        written = f"written: {', '.join(map(str, files))}" if files else "no report was written"
+        raise UsageError(
+            "\n".join(one.message for one in lost),
+            " ".join([*dict.fromkeys(one.hint for one in lost), f"The audit was finished ({outcome}); {written}."]),
+        )
     if collected.interrupted:
         click.echo("ddbaudit: exit 130: interrupted, the report is partial", err=True)
         return INTERRUPTED
@@ -481,12 +492,19 @@ def run_id(collected: Inventory, moment: datetime) -> str:
     return uuid.uuid4().hex
 
 
-def write(report: Report, settings: Settings, template: Template | None) -> list[Path]:
-    """Write the reports, each rendered before the first is written; return where they are.
+def write(report: Report, settings: Settings, template: Template | None, lost: list[UsageError]) -> list[Path]:
+    """Write the reports, each rendered before the first is written.
 
-    Raises:
-        UsageError: the user's own template cannot be rendered. The other reports are written all the same: the audit
-            may have taken an hour.
+    The audit may have taken an hour: what can be written is written, whatever becomes of the rest.
+
+    Args:
+        report: What is written.
+        settings: Which reports, and where.
+        template: The user's own template.
+        lost: Gets an error for each report that cannot be rendered (the user's own template) or written.
+
+    Returns:
+        The reports that were written.
     """
     from auditor.render import FORMATS, json_pieces
 
@@ -497,16 +515,19 @@ def write(report: Report, settings: Settings, template: Template | None) -> list
     ]
     if "json" in chosen:
         rendered.insert(0, (folder / FORMATS["json"][0], (piece.encode() for piece in json_pieces(report))))
-    problem = None
     if template is not None:
         try:
-            rendered.append((folder / template.file_name, template.render(report).encode()))
+            with blaming(settings.origins, "template"):
+                rendered.append((folder / template.file_name, template.render(report).encode()))
         except UsageError as error:
-            problem = error
+            lost.append(error)
+    written = []
     for path, data in rendered:
-        inventory.write_atomically(path, data)
-    if problem is not None:
-        with blaming(settings.origins, "template"):
-            raise UsageError(problem.message, f"The other reports are in {folder}. {problem.hint}") from problem
+        try:
+            inventory.write_atomically(path, data)
+        except UsageError as error:
+            lost.append(error)
+        else:
+            written.append(path)
     order = [folder / FORMATS[name][0] for name in chosen]
-    return order + [path for path, _ in rendered if path not in order]
+    return sorted(written, key=lambda path: order.index(path) if path in order else len(order))

@@ -111,11 +111,11 @@ def rules(aws: Aws, region: Region) -> Yield:
 
 
 def _rule(entry: Mapping[str, Any]) -> ConfigRule:
-    source, scope = entry.get("Source") or {}, entry.get("Scope") or {}
+    source, scope = entry["Source"], entry.get("Scope") or {}
     return ConfigRule(
         name=entry.get("ConfigRuleName", ""),
         state=entry.get("ConfigRuleState", "").upper(),
-        owner=source.get("Owner", "").upper(),
+        owner=source["Owner"].upper(),
         identifier=source.get("SourceIdentifier", ""),
         parameters=_parameters(entry.get("InputParameters")),
         resource_types=tuple(scope.get("ComplianceResourceTypes") or []),

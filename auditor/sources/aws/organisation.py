@@ -31,7 +31,7 @@ from auditor.resources import Account
 from auditor.snapshot import Plan, Share, Wanted, names
 from auditor.sources.aws import organizations
 from auditor.sources.aws.pacing import Pacer
-from auditor.sources.aws.session import Access, Aws, Borrowed, Clients, Missing, classify
+from auditor.sources.aws.session import PARSER_ERRORS, UNREADABLE, Access, Aws, Borrowed, Clients, Missing, classify
 
 log = logging.getLogger(__name__)
 
@@ -146,7 +146,7 @@ class Door:
             credentials = self._assumed(share.role)
             try:
                 credentials.get_frozen_credentials()
-            except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError) as error:
+            except (botocore.exceptions.ClientError, botocore.exceptions.BotoCoreError, *PARSER_ERRORS) as error:
                 raise self._refused(share, error) from None
         return Access(
             share.resource, share.name, self._session, self.pacer, credentials=credentials, clients=self._clients
@@ -165,6 +165,8 @@ class Door:
         if isinstance(error, botocore.exceptions.ClientError):
             details = error.response.get("Error", {})
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))
+        elif not isinstance(error, botocore.exceptions.BotoCoreError):
+            code, message = UNREADABLE, "the answer could not be read"  # a parser's error quotes it
         log.warning("account %s cannot be entered: %s", share.account, message)
         reason = classify(code)
         gap = Gap(
@@ -287,14 +289,22 @@ def read_once(access: Access, accounts: Iterable[Account], wanted: set[type], fo
             for account, value in read().items():
                 found.put(account, value)
         except Missing as missing:
-            service, _, operation = missing.operation.partition(":")
-            for account in accounts:
-                found.put_gap(account, fact_type, missing.gap)
-                found.errors.append(
-                    CallError(
-                        account.id, aws.region, service, operation, missing.code, missing.message, fact_type.__name__
-                    )
-                )
+            _lost(aws, accounts, fact_type, missing, found)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            operation = aws.asked[-1]
+            text = f"AWS's answer to {operation} could not be read ({type(error).__name__}: {error})."
+            gap = Gap(Reason.UNDECIDABLE, text, operation)
+            _lost(aws, accounts, fact_type, Missing(gap, type(error).__name__, operation, str(error)), found)
+
+
+def _lost(aws: Aws, accounts: Iterable[Account], fact_type: type, missing: Missing, found: Inventory) -> None:
+    """Note that an organisation fact is missing, for every account."""
+    service, _, operation = missing.operation.partition(":")
+    for account in accounts:
+        found.put_gap(account, fact_type, missing.gap)
+        found.errors.append(
+            CallError(account.id, aws.region, service, operation, missing.code, missing.message, fact_type.__name__)
+        )
 
 
 def _parents(aws: Aws, above: str) -> Iterator[tuple[str, str]]:

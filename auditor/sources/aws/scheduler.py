@@ -30,12 +30,14 @@ from auditor.facts import (
     TableNames,
     TableSettings,
 )
-from auditor.facts.base import RAW
+from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.inventory import CallError, Inventory
 from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
 from auditor.sources.aws.session import (
+    SILENCES,
+    UNREADABLE,
     Access,
     Aws,
     ConfigSource,
@@ -53,11 +55,19 @@ THREADS = 64
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
 
+#: Where AWS has answered nothing for so many seconds, and to so many calls in a row, in one lane or to one account, the
+#: calls that wait there are given up. Each would take two minutes to fail by itself: four times a read time-out.
+SILENCE = 120.0
+SILENT_CALLS_OF_LANE = 4
+SILENT_CALLS_OF_ACCOUNT = THREADS
+
 #: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
 GRACE = 2.0
 
 #: Seconds between two looks at the event that stops a collection.
 LOOK = 0.25
+#: The code of a call that was not made since AWS answered nothing.
+GIVEN_UP = "GivenUp"
 
 Progress = Callable[[int, int], None]
 
@@ -95,10 +105,39 @@ class _Outcome:
 
 
 @dataclass
+class _Silence:
+    """How long, and to how many calls in a row, nothing was answered.
+
+    Attributes:
+        enough: Calls after which the others are given up.
+        calls: Calls since the last answer.
+        since: When the first of them failed.
+    """
+
+    enough: int
+    calls: int = 0
+    since: float = 0.0
+
+    def note(self, stopped: Missing | Vanished | None) -> None:
+        """Note how a call ended."""
+        if not isinstance(stopped, Missing) or stopped.code not in SILENCES:
+            self.calls = 0
+        else:
+            self.since = self.since if self.calls else time.monotonic()
+            self.calls += 1
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is of no use to ask on."""
+        return self.calls >= self.enough and time.monotonic() - self.since >= SILENCE
+
+
+@dataclass
 class _Lane:
     """The calls of one operation: how many may run, and whether AWS refused one of them through all waits."""
 
     width: int
+    silence: _Silence
     refused: bool = False
     waiting: collections.deque[_Task] = field(default_factory=collections.deque)
     running: int = 0
@@ -160,6 +199,7 @@ class Collection:
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
+        self._silences = {account: _Silence(SILENT_CALLS_OF_ACCOUNT) for account in self._accesses}
         self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
         if self._begin is not None:
@@ -201,7 +241,7 @@ class Collection:
             self._cancel_waiting()
             for _ in threads:
                 self._ready.put(None)
-        self._restore_accounts_without_regions()
+        self._restore_regions()
 
     def _serve(self) -> None:
         """Work off tasks in a thread until there is a None."""
@@ -281,7 +321,7 @@ class Collection:
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
             width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
-            lane = self._lanes[self._lane_of(task)] = _Lane(width)
+            lane = self._lanes[self._lane_of(task)] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
         else:
@@ -297,7 +337,12 @@ class Collection:
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
             lane.running += 1
-            self._ready.put(lane.waiting.popleft())
+            task = lane.waiting.popleft()
+            if lane.silence.lasts or self._silences[task.access.account].lasts:
+                self._outcomes.append(_Outcome(task, stopped=_given_up(task)))
+                self._news.put(None)
+            else:
+                self._ready.put(task)
 
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
@@ -311,10 +356,10 @@ class Collection:
         except (Missing, Vanished) as stopped:
             outcome.stopped = stopped
         except ReadOnlyViolation as violation:
-            outcome.stopped = _unreadable(task, violation)
+            outcome.stopped = _unreadable(task, aws, violation)
             log.exception("a collector called what no fact declares")
         except Exception as error:
-            outcome.stopped = _unreadable(task, error)
+            outcome.stopped = _unreadable(task, aws, error)
             log.debug("the answer could not be read", exc_info=True)
         return outcome
 
@@ -323,11 +368,16 @@ class Collection:
         lane = self._lanes[self._lane_of(task)]
         lane.running -= 1
         self._open -= 1
+        if not (isinstance(outcome.stopped, Missing) and outcome.stopped.code == GIVEN_UP):
+            lane.silence.note(outcome.stopped)
+            self._silences[task.access.account].note(outcome.stopped)
         self._fill(lane)
         throttled = self._is_throttled(outcome)
         if throttled and task.round < len(self._waits) and not lane.refused:
-            again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
-            heapq.heappush(self._delayed, (time.monotonic() + self._waits[task.round], next(self._order), again))
+            self._once_more(task, self._waits[task.round])
+            return
+        if task.round == 0 and isinstance(outcome.stopped, Missing) and outcome.stopped.code == UNREADABLE:
+            self._once_more(task, 0.0)  # botocore itself tries again only where no answer came
             return
         # Where one call was refused through all waits the others need not wait as long, until one gets through.
         lane.refused = throttled
@@ -342,6 +392,10 @@ class Collection:
             self._end_bulk(task.collector, task.resource)
         self._follow_up(task)
         self._progress(self._done, self._done + self._open + len(self._delayed))
+
+    def _once_more(self, task: _Task, wait: float) -> None:
+        again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
+        heapq.heappush(self._delayed, (time.monotonic() + wait, next(self._order), again))
 
     def _is_throttled(self, outcome: _Outcome) -> bool:
         stopped = outcome.stopped
@@ -444,14 +498,37 @@ class Collection:
         wait = max(0.0, self._delayed[0][0] - time.monotonic())
         return wait if longest is None else min(wait, longest)
 
-    def _restore_accounts_without_regions(self) -> None:
-        """Where *every* region of an account looks disabled, its credentials failed: nothing was found out."""
+    def _restore_regions(self) -> None:
+        """Take back that regions are not enabled where it may have been the credentials that ceased to work.
+
+        AWS answers the same to both. Where every region of an account looks like that, or the account is not answered
+        anywhere by now, nothing was found out.
+        """
         for scope in self._inventory.scopes:
-            if all(region in self._inventory.vanished for region in scope.regions):
-                self._inventory.vanished.difference_update(scope.regions)
+            gone = self._inventory.vanished.intersection(scope.regions)
+            if gone and (len(gone) == len(scope.regions) or not self._works(self._accesses[scope.account])):
+                self._inventory.vanished.difference_update(gone)
+
+    def _works(self, access: Access) -> bool:
+        """Tell whether credentials still work; AWS lets everybody ask who they are."""
+        if self._inventory.interrupted:
+            return False  # whoever interrupted does not wait for one more call
+        try:
+            Aws(access, access.home_region()).call("sts:GetCallerIdentity")
+        except Missing:
+            return False
+        return True
 
 
-def _unreadable(task: _Task, error: Exception) -> Missing:
-    text = f"AWS's answer to {task.collector.lane} could not be read ({type(error).__name__}: {error})."
-    gap = Gap(Reason.UNDECIDABLE, text, task.collector.lane)
-    return Missing(gap, type(error).__name__, task.collector.lane, str(error))
+def _given_up(task: _Task) -> Missing:
+    operation = task.collector.lane
+    action = IAM_ACTIONS.get(operation, operation)
+    text = f"{action} in {task.region} was not asked: nothing had been answered for {SILENCE:.0f} seconds."
+    return Missing(Gap(Reason.TRANSIENT, text, action), GIVEN_UP, operation, "not asked")
+
+
+def _unreadable(task: _Task, aws: Aws, error: Exception) -> Missing:
+    operation = aws.asked[-1] if aws.asked else task.collector.lane
+    text = f"AWS's answer to {operation} could not be read ({type(error).__name__}: {error})."
+    gap = Gap(Reason.UNDECIDABLE, text, IAM_ACTIONS.get(operation, operation))
+    return Missing(gap, type(error).__name__, operation, str(error))

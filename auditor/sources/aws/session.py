@@ -57,7 +57,15 @@ CREDENTIAL_OPERATIONS = (
 #: botocore's service names whose IAM prefix or everyday name differs.
 CLIENTS = {"tag": "resourcegroupstaggingapi"}
 
-THROTTLES = ("throttl", "toomanyrequests", "requestlimitexceeded", "limitexceeded", "slowdown", "provisionedthroughput")
+THROTTLES = (
+    "429",
+    "throttl",
+    "toomanyrequests",
+    "requestlimitexceeded",
+    "limitexceeded",
+    "slowdown",
+    "provisionedthroughput",
+)
 DENIALS = ("accessdenied", "unauthorizedoperation", "authorizationerror", "notauthorized", "403", "forbidden")
 EXPIRED = ("expiredtoken", "requestexpired", "tokenrefreshrequired")
 DISABLED_REGION = ("optinrequired", "invalidclienttokenid", "unrecognizedclient", "authfailure")
@@ -70,11 +78,31 @@ UNSUPPORTED = (
     "404",
 )
 
+#: What botocore's parsers raise over an answer that is not in the operation's protocol: its own error, or what happens
+#: to them when a body is no UTF-8, no object or another document.
+PARSER_ERRORS = (botocore.parsers.ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
+
+#: Names of the exceptions by which botocore's HTTP client says that nothing was answered.
+SILENCES = (
+    *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "HTTPClientError"),
+    *("ProxyConnectionError", "ReadTimeoutError", "SSLError"),
+)
+
 #: Characters of AWS's message that are kept.
 MESSAGE_LENGTH = 600
 
 #: Connections a client keeps: as many as threads may use it at once.
 POOL_SIZE = 50
+
+
+#: The code of an answer that came, and holds nothing of what the operation answers.
+UNREADABLE = "UnreadableAnswer"
+
+
+class UnreadableAnswer(botocore.exceptions.BotoCoreError):  # type: ignore[misc]
+    """An answer says that all is well and holds nothing that the operation answers: something in between spoilt it."""
+
+    fmt = "the answer to {operation} could not be read"
 
 
 class ReadOnlyViolation(AuditError):
@@ -246,10 +274,13 @@ class _PaceAttempt:
 def guard(session: boto3.Session) -> None:
     """Make a session refuse every operation that no collector declares, before anything leaves the process.
 
-    What reads items is refused too, until :meth:`Access.allow_sampling` lets it.
+    What reads items is refused too, until :meth:`Access.allow_sampling` lets it. And an answer without content is no
+    answer: botocore makes an empty result of a JSON body that is cut off or is no JSON, which would read as "there is
+    none". AWS says that with an empty list.
 
     Raises (from later calls):
         ReadOnlyViolation: the operation is not declared, or reads items unasked.
+        UnreadableAnswer: an answer has none of the operation's members.
     """
     allowed, opt_in = declared_operations().union(CREDENTIAL_OPERATIONS), opt_in_operations()
     names = {CLIENTS.get(service, service): service for service in {one.partition(":")[0] for one in allowed}}
@@ -266,9 +297,20 @@ def guard(session: boto3.Session) -> None:
                 f"refused to call {operation}: the auditor only reads items where `sampling` is turned on."
             )
 
+    def complete(model: Any, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        shape = model.output_shape
+        if http_response.status_code >= 300 or shape is None:
+            return
+        # What travels in headers says nothing of the body. A member that is the whole body is there in any case.
+        names = {name for name, member in shape.members.items() if "location" not in member.serialization}
+        whole = shape.serialization.get("payload")
+        if names and not (parsed.get(whole) if whole else names & parsed.keys()):
+            raise UnreadableAnswer(operation=f"{model.service_model.service_name}:{model.name}")
+
     # Both the parameters' stage and the call's stage, so that no handler of a client can come in between.
     session.events.register_first("before-parameter-build", refuse, unique_id="ddbaudit-read-only-build")
     session.events.register_first("before-call", refuse, unique_id="ddbaudit-read-only-call")
+    session.events.register_first("after-call", complete, unique_id="ddbaudit-complete")
 
 
 @dataclass(frozen=True)
@@ -293,6 +335,7 @@ class Aws:
         sampling: How many items may be read of a table; by default none.
         config: How AWS Config is asked for what it recorded.
         auditing: The credentials of who audits, whose aggregator of AWS Config is asked; default: ``access``.
+        asked: The operations that were called, in order.
     """
 
     access: Access
@@ -301,6 +344,7 @@ class Aws:
     sampling: Sampling = NO_SAMPLING
     config: ConfigSource = ConfigSource()
     auditing: Access | None = None
+    asked: list[str] = field(default_factory=list, compare=False)
 
     def at_aggregator(self) -> Aws:
         """Return the calls in the account of who audits, in the region that its credentials come with."""
@@ -366,6 +410,7 @@ class Aws:
             yield page
 
     def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
+        self.asked.append(operation)
         try:
             with self.access.asking():
                 return attempt()
@@ -380,14 +425,13 @@ class Aws:
             raise self._missing(operation, code, message, headers) from None
         except (
             botocore.exceptions.BotoCoreError,
-            botocore.parsers.ResponseParserError,
             # What moto raises in-process for an operation that it does not know.
             NotImplementedError,
         ) as error:
+            raise self._missing(operation, type(error).__name__, str(error)) from None
+        except PARSER_ERRORS:
             # A parser's error quotes the answer, which may hold what must not be kept (pre-shared keys of a VPN).
-            quotes = isinstance(error, botocore.parsers.ResponseParserError)
-            text = "the answer could not be read" if quotes else str(error)
-            raise self._missing(operation, type(error).__name__, text) from None
+            raise self._missing(operation, UNREADABLE, "the answer could not be read") from None
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
@@ -402,7 +446,11 @@ class Aws:
             Reason.THROTTLED: f"AWS throttled {where} to the end.",
             Reason.UNSUPPORTED: f"{where} is not supported there ({code}).",
         }.get(reason, f"{where} failed ({code}).")
-        if any(word in code.lower() for word in EXPIRED):
+        if code == UNREADABLE:
+            text = f"The answer to {where} could not be read."
+        if is_clock(code, message):
+            text = f"AWS refused {where}: the clock of the machine that audits is wrong."
+        elif any(word in code.lower() for word in EXPIRED):
             text = f"The credentials expired during the run, at {where}."
         # Something in between, such as a proxy, may answer with a whole page.
         short = message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]} …"
@@ -429,6 +477,18 @@ def classify(code: str) -> Reason:
 def is_disabled_region(code: str) -> bool:
     """Tell whether an error code is what AWS answers from a region that the account has not enabled."""
     return any(word in code.lower() for word in DISABLED_REGION)
+
+
+def is_clock(code: str, message: str) -> bool:
+    """Tell whether an error says that a request was signed too long ago or in the future.
+
+    The codes and texts are those of the AWS IAM User Guide, "Troubleshoot Signature Version 4 signing", and of the
+    Amazon S3 API Reference, "Error responses".
+    """
+    folded = message.lower()
+    return code in ("RequestTimeTooSkewed", "RequestInTheFuture") or any(
+        text in folded for text in ("signature expired", "signature not yet current")
+    )
 
 
 def open_session(profile: str | None) -> boto3.Session:
@@ -485,6 +545,11 @@ def identify(session: boto3.Session, profile: str | None) -> tuple[Account, str]
     except botocore.exceptions.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = str(error.response.get("Error", {}).get("Message", ""))
+        if is_clock(code, message):
+            raise CredentialsError(
+                f"AWS refuses the signature, since this machine's clock is wrong: {message}",
+                "Set the clock, for example by NTP.",
+            ) from None
         if "expired" in code.lower() or "expired" in message.lower():
             hint = f"Renew them: `aws sso login{flag}`, or assume the role again."
             raise CredentialsError(f"the AWS credentials have expired ({code}).", hint) from None
@@ -503,6 +568,11 @@ def identify(session: boto3.Session, profile: str | None) -> tuple[Account, str]
     except botocore.exceptions.BotoCoreError as error:
         raise CredentialsError(
             f"AWS cannot be asked who is calling: {error}", "Check the network, proxies and AWS_ENDPOINT_URL."
+        ) from None
+    except PARSER_ERRORS:
+        raise CredentialsError(
+            "AWS cannot be asked who is calling: what answers is not AWS.",
+            "Check the network, proxies and AWS_ENDPOINT_URL.",
         ) from None
     arn = str(answer["Arn"])
     return Account(str(answer["Account"]), arn.split(":")[1]), arn

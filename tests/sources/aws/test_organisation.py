@@ -17,7 +17,7 @@ from auditor import engine, packs, snapshot
 from auditor.cli import run_main
 from auditor.config import Config
 from auditor.errors import CredentialsError, UsageError
-from auditor.facts import Gap, Organization, OrganizationAccounts, ServiceControlPolicies
+from auditor.facts import Gap, Organization, OrganizationAccounts, Reason, ServiceControlPolicies
 from auditor.inventory import Caller, Inventory
 from auditor.resources import Account, Resource, Table, account_of
 from auditor.rule_api import Status
@@ -27,6 +27,7 @@ from auditor.sources.aws.fleet import Job, Threads, covered, gather
 from auditor.sources.aws.organisation import Door, Member, closed, lay_out, members
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import Access, Aws
+from tests.wire import Answer
 
 ROLE = "audit/ddbaudit"
 CALLER = Caller("123456789012", "me")
@@ -163,6 +164,23 @@ def test_an_account_that_cannot_be_entered_is_unknown_for_every_rule_and_ends_no
         (accounts["lab"], "AssumeRole", "AccessDenied")
     ]
     assert any(scope.account.id == accounts["lab"] and not scope.regions for scope in found.scopes)
+
+
+def test_an_account_that_something_else_than_aws_answers_for_cannot_be_entered(
+    access: Access, accounts: Accounts
+) -> None:
+    page = Answer(200, b"<html><body>Log in</body></html>")
+
+    def answer(request: Any, **_: Any) -> Any:
+        return page.received(request.url) if accounts["lab"].encode() in (request.body or b"") else None
+
+    access.session.events.register_first("before-send.sts", answer)
+    plan, _ = lay_out(access, CALLER, members(access), ROLE, set())
+    refused = closed(Door(access.session, None, access.pacer), plan.shares)
+    assert {number: (one.error.code, one.error.message) for number, one in refused.items()} == {
+        accounts["lab"]: ("UnreadableAnswer", "the answer could not be read")
+    }
+    assert refused[accounts["lab"]].gap.reason is Reason.TRANSIENT
 
 
 @pytest.mark.parametrize("state", ["SUSPENDED", "PENDING_CLOSURE"])
