@@ -160,6 +160,7 @@ def assumed(session: boto3.Session, role_arn: str, external_id: str | None) -> b
         own.create_client, own.get_credentials(), role_arn, extra_args=extra
     )
     core = botocore.session.Session()
+    core.register_component("data_loader", own.get_component("data_loader"))  # models are read once for all accounts
     core._credentials = botocore.credentials.DeferredRefreshableCredentials(  # noqa: SLF001 - as boto3's documents do
         fetcher.fetch_credentials, "assume-role"
     )

@@ -23,6 +23,7 @@ from auditor.errors import AuditError, CredentialsError
 from auditor.facts import Gap, Reason
 from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.resources import Account
+from auditor.sources.aws.models import loader
 from auditor.sources.aws.pacing import Pacer
 
 log = logging.getLogger(__name__)
@@ -86,6 +87,12 @@ def opt_in_operations() -> frozenset[str]:
         *(info.operations for info in RAW.values() if not info.opt_in)
     )
     return declared_operations() - usual
+
+
+def _modelled_operations() -> frozenset[str]:
+    """Return the operations that a session's models hold, with botocore's names of services."""
+    found = (operation.partition(":") for operation in declared_operations().union(CREDENTIAL_OPERATIONS))
+    return frozenset(f"{CLIENTS.get(service, service)}:{name}" for service, _, name in found)
 
 
 #: Sessions whose user has turned item sampling on.
@@ -270,6 +277,8 @@ class Aws:
         service, _, name = operation.partition(":")
         client = self.access.client(service, self.region)
         method = getattr(client, botocore.xform_name(name), None)
+        if method is None and operation not in declared_operations():
+            raise ReadOnlyViolation(f"refused to call {operation}: no fact declares this operation.")
         if method is None:
             text = f"The installed boto3 is too old to know {operation}."
             gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
@@ -363,7 +372,9 @@ def open_session(profile: str | None) -> boto3.Session:
         CredentialsError: no such profile, or the profile's configuration cannot be read.
     """
     try:
-        return boto3.Session(profile_name=profile)
+        core = botocore.session.Session(profile=profile)
+        core.register_component("data_loader", loader(_modelled_operations(), core.get_config_variable("data_path")))
+        return boto3.Session(botocore_session=core)
     except botocore.exceptions.ProfileNotFound:
         profile = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
         names = botocore.session.Session().available_profiles
