@@ -24,7 +24,7 @@ from markupsafe import Markup, escape
 from auditor import permissions, report_data
 from auditor.formats import asff, csv, junit, markdown, ocsf, sarif
 from auditor.packs import bundled
-from auditor.report import Report, document, json_value, utc
+from auditor.report import Report, document, finding_entry, json_value, utc
 from auditor.report_view import View
 from auditor.rule_api import Rule
 from auditor.text import plain
@@ -33,7 +33,11 @@ from auditor.wording import PRACTICES, SIDES
 
 def json_report(report: Report) -> str:
     """Return report.json: ASCII only, with a line for every rule, resource, finding and error."""
-    return _environment().get_template("report.json.j2").render(document=document(report))
+    page = _environment().get_template("report.json.j2")
+    # Findings become JSON one by one: as values of Python they would take more memory than the report does.
+    return page.render(
+        document=document(report, with_findings=False), findings=report.findings, finding_entry=finding_entry
+    )
 
 
 def html_report(report: Report) -> str:

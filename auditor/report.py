@@ -308,8 +308,13 @@ def exit_line(report: Report) -> str:
     return f"ddbaudit: exit {gate.exit_code}: {', '.join(parts)}"
 
 
-def document(report: Report) -> dict[str, Any]:
-    """Return the report as JSON values, in the schema of ``ddbaudit schema report``."""
+def document(report: Report, *, with_findings: bool = True) -> dict[str, Any]:
+    """Return the report as JSON values, in the schema of ``ddbaudit schema report``.
+
+    Args:
+        report: The report.
+        with_findings: Also its findings, each as :func:`finding_entry` gives it; there may be very many.
+    """
     return {
         "$schema": SCHEMA,
         "schemaVersion": SCHEMA_VERSION,
@@ -351,7 +356,7 @@ def document(report: Report) -> dict[str, Any]:
         },
         "rules": [_rule(rule) for rule in report.rules],
         "resources": [_resource(resource, report.tags.get(resource, {})) for resource in report.resources],
-        "findings": [_finding(finding) for finding in report.findings],
+        "findings": [finding_entry(finding) for finding in report.findings] if with_findings else [],
         "acceptances": [_use(use) for use in report.acceptances],
         "errors": [
             {
@@ -405,7 +410,8 @@ def _resource(resource: Resource, tags: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def _finding(finding: Finding) -> dict[str, Any]:
+def finding_entry(finding: Finding) -> dict[str, Any]:
+    """Return a finding as JSON values, in the schema of ``ddbaudit schema report``."""
     return {
         "id": finding.id,
         "rule": finding.rule,
