@@ -158,6 +158,7 @@ class Access:
                 )
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
+                client.meta.events.register("response-received", _NoteThrottling(self, service, region))
                 self._clients[service, region] = client
             return self._clients[service, region]
 
@@ -194,6 +195,21 @@ class _PaceAttempt:
         bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
+
+
+class _NoteThrottling:
+    """botocore handler: tells the bucket of every attempt that AWS refused, those that botocore repeats included."""
+
+    def __init__(self, access: Access, service: str, region: str) -> None:
+        self._access, self._service, self._region = access, service, region
+
+    def __call__(self, event_name: str, parsed_response: Any, **_: Any) -> None:
+        code = str(((parsed_response or {}).get("Error") or {}).get("Code", ""))
+        if code and classify(code) is Reason.THROTTLED:
+            operation = f"{self._service}:{event_name.rpartition('.')[2]}"
+            bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+            if bucket is not None:
+                bucket.throttled()
 
 
 def guard(session: boto3.Session) -> None:
@@ -325,10 +341,6 @@ class Aws:
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
-        if reason is Reason.THROTTLED:
-            bucket = self.access.pacer.bucket(self.access.account.id, self.region, operation)
-            if bucket is not None:
-                bucket.throttled()
         action = IAM_ACTIONS.get(operation, operation)
         where = f"{action} in {self.region}"
         text = {
