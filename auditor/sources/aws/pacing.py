@@ -82,13 +82,13 @@ GLOBAL_SERVICES = ("iam", "organizations", "route53")
 DEFAULT_RATE = 20.0
 
 #: A call that reaches AWS a little early must not count in the second before.
-MARGIN = 0.985
+MARGIN = 0.99
 
 #: How far `adaptive` goes above a documented rate.
 CEILING = 50
 
 #: By how much `adaptive` rises with each call: fast until AWS refuses one for the first time, carefully from then on.
-RISE, CAREFUL_RISE = 0.1, 0.0025
+RISE, CAREFUL_RISE = 0.1, 0.0005
 
 
 class Bucket:
