@@ -2,6 +2,7 @@
 
 Run by itself it prints the port that it listens on, serves until it is killed, and answers ``GET /stats`` with
 what it was asked so far. Answers are written as boto3 would parse them and encoded by botocore's own models.
+Besides what the auditor asks it answers what Prowler asks for its DynamoDB checks (see ``peers.py``).
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ import asyncio
 import base64
 import functools
 import json
+import random
 import re
 import sys
 import time
@@ -68,6 +70,15 @@ RATES: dict[str, float] = DOCUMENTED_RATES | {
     "dynamodb:GetResourcePolicy": 2500,
     "dynamodb:DescribeKinesisStreamingDestination": 2500,
 }
+
+#: What only Prowler's DynamoDB checks ask; a member account may not ask for its own entry in the organisation.
+PEERS_OPERATIONS = (
+    "organizations:DescribeAccount",
+    "backup:ListBackupPlans",
+    "backup:ListRecoveryPointsByBackupVault",
+    "backup:ListReportPlans",
+    "backup:ListTags",
+)
 
 #: What AWS answers above the rate: HTTP status and error code, by protocol.
 THROTTLING = {
@@ -439,6 +450,9 @@ class World:
         }
         return {"Organization": organization}
 
+    def _organizations_describe_account(self, region: str, params: Params) -> dict[str, Any]:
+        raise Refused("AccessDeniedException")
+
     def _organizations_list_roots(self, region: str, params: Params) -> dict[str, Any]:
         types = [{"Type": kind, "Status": "ENABLED"} for kind in MANAGED]
         return {"Roots": [{"Id": ROOT, "Name": "Root", "PolicyTypes": types}]}
@@ -617,7 +631,20 @@ class World:
 
     def _backup_list_backup_vaults(self, region: str, params: Params) -> dict[str, Any]:
         arn = f"arn:aws:backup:{region}:{ACCOUNT}:backup-vault:tables"
-        return {"BackupVaultList": [{"BackupVaultName": "tables", "BackupVaultArn": arn, "Locked": True}]}
+        vault = {"BackupVaultName": "tables", "BackupVaultArn": arn, "Locked": True}
+        return {"BackupVaultList": [vault | {"EncryptionKeyArn": key_arn(region, 0), "NumberOfRecoveryPoints": 0}]}
+
+    def _backup_list_backup_plans(self, region: str, params: Params) -> dict[str, Any]:
+        return {"BackupPlansList": []}
+
+    def _backup_list_recovery_points_by_backup_vault(self, region: str, params: Params) -> dict[str, Any]:
+        return {"RecoveryPoints": []}
+
+    def _backup_list_report_plans(self, region: str, params: Params) -> dict[str, Any]:
+        return {"ReportPlans": []}
+
+    def _backup_list_tags(self, region: str, params: Params) -> dict[str, Any]:
+        return {"Tags": {}}
 
     def _dynamodb_list_backups(self, region: str, params: Params) -> dict[str, Any]:
         return {"BackupSummaries": []}
@@ -971,12 +998,26 @@ def encode(operation: str, answer: dict[str, Any]) -> bytes:
         held = answer[payload] if payload else answer
         return _xml(root, held, root.serialization.get("name", root.name)).encode()
     if protocol not in ("ec2", "query"):
-        return json.dumps(answer).encode()
+        return json.dumps(_wired(shape, answer)).encode()
     name = f"{model(operation).name}Response"
     inner = "".join(_members(shape, answer))
     if protocol == "query":
         inner = f"<{model(operation).name}Result>{inner}</{model(operation).name}Result>"
     return f"<{name}>{inner}<requestId>0</requestId></{name}>".encode()
+
+
+def _wired(shape: Shape, value: Any) -> Any:
+    """Return a value with the names that stand on the wire, which are not those of boto3 everywhere."""
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        members = shape.members
+        return {
+            members[name].serialization.get("name", name): _wired(members[name], one) for name, one in value.items()
+        }
+    if isinstance(shape, ListShape):
+        return [_wired(shape.member, one) for one in value]
+    if isinstance(shape, MapShape):
+        return {key: _wired(shape.value, one) for key, one in value.items()}
+    return value
 
 
 def _members(shape: StructureShape, values: dict[str, Any]) -> Iterator[str]:
@@ -1024,6 +1065,8 @@ class Stub:
         clock: Returns seconds.
         empty: Regions without tables.
         accounts: Accounts of the organisation.
+        rates: Keep to AWS's rates.
+        throttle: Calls in a hundred that are throttled besides, whatever their rate, by chance and the same each time.
     """
 
     def __init__(
@@ -1032,9 +1075,12 @@ class Stub:
         clock: Callable[[], float] = time.monotonic,
         empty: Collection[str] = (),
         accounts: int = 1,
+        rates: bool = True,
+        throttle: float = 0,
     ) -> None:
         """Start with full buckets, nothing seen."""
         self._world, self._clock = World(tables, empty, accounts), clock
+        self._rates, self._throttle, self._chance = rates, throttle / 100, random.Random(1)  # noqa: S311
         self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
 
@@ -1045,7 +1091,7 @@ class Stub:
         seen = self._seen.setdefault(key, Seen(first=now))
         seen.calls, seen.last = seen.calls + 1, now
         bucket = self._buckets.setdefault((account, *key), Bucket(RATES.get(operation, DEFAULT_RATE), at=now))
-        if not bucket.take(now):
+        if self._chance.random() < self._throttle or (self._rates and not bucket.take(now)):
             seen.throttled += 1
             status, code = THROTTLING[protocol]
             return status, error(protocol, code)
@@ -1058,7 +1104,7 @@ class Stub:
             return refused.status, error(protocol, refused.code)
 
     def stats(self) -> dict[str, Any]:
-        """Return what was seen, moments relative to the first call, with the rates that were kept to."""
+        """Return what was seen, moments relative to the first call, with the rates that were kept to (None: any)."""
         start = min((seen.first for seen in self._seen.values()), default=0.0)
         return {
             "operations": [
@@ -1067,7 +1113,7 @@ class Stub:
                     "operation": operation,
                     "calls": seen.calls,
                     "throttled": seen.throttled,
-                    "rate": RATES.get(operation, DEFAULT_RATE),
+                    "rate": RATES.get(operation, DEFAULT_RATE) if self._rates else None,
                     "first": round(seen.first - start, 3),
                     "last": round(seen.last - start, 3),
                 }
@@ -1078,13 +1124,19 @@ class Stub:
 
 
 @functools.cache
+def answered() -> frozenset[str]:
+    """Return the operations that are answered: those that facts declare, and Prowler's."""
+    return declared_operations().union(PEERS_OPERATIONS)
+
+
+@functools.cache
 def routes(service: str) -> list[tuple[str, re.Pattern[str], frozenset[str], str]]:
     """Return the requests of a service whose operations paths tell apart: method, path, query keys, operation.
 
     The ones with most query keys come first: ``GET /bucket?policyStatus`` is none without it.
     """
     found = []
-    for operation in declared_operations():
+    for operation in answered():
         if operation.partition(":")[0] != service or not model(operation).service_model.resolved_protocol.startswith(
             "rest"
         ):
@@ -1122,7 +1174,7 @@ def asker(headers: dict[str, str]) -> str:
 
 async def serve(stub: Stub, latency: float, port: int = 0) -> None:
     """Serve until cancelled; prints the port first."""
-    known = declared_operations() | {"sts:AssumeRole"}
+    known = answered() | {"sts:AssumeRole"}
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -1144,7 +1196,7 @@ async def serve(stub: Stub, latency: float, port: int = 0) -> None:
                         if not operation.startswith(("organizations:", "sts:AssumeRole")):
                             answer = answer.replace(this, own)
                     else:
-                        print(f"stub: not answered: {operation or path}", file=sys.stderr, flush=True)
+                        print(f"stub: not answered: {operation} {method} {path}", file=sys.stderr, flush=True)
                         status, answer = 400, error("json", "UnknownOperationException")
                     await asyncio.sleep(latency)
                 kind = "text/xml" if answer.startswith(b"<") else "application/x-amz-json-1.0"
@@ -1186,7 +1238,7 @@ def check(tables: int = 60) -> None:
         "ExportArn": f"{table_arn(HOME, world.names[0])}/export/1",
         "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
     }
-    for operation in sorted(declared_operations()):
+    for operation in sorted(answered()):
         try:
             answer = world.answer(operation, HOME, params)
         except Refused:
@@ -1203,11 +1255,19 @@ def main() -> None:
     parser.add_argument("--latency-ms", type=float, default=30, help="time until an answer leaves")
     parser.add_argument("--empty", nargs="*", default=[], metavar="REGION", help="regions without tables")
     parser.add_argument("--accounts", type=int, default=1, help="accounts of the organisation, all alike")
+    parser.add_argument("--rates", default="aws", choices=["aws", "off"], help="AWS's rates, or none (default aws)")
+    parser.add_argument("--throttle", type=float, default=0, metavar="PERCENT", help="calls throttled by chance")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     options = parser.parse_args()
     check()
-    stub = Stub(options.tables, empty=options.empty, accounts=options.accounts)
-    for operation in sorted(declared_operations()):
+    stub = Stub(
+        options.tables,
+        empty=options.empty,
+        accounts=options.accounts,
+        rates=options.rates == "aws",
+        throttle=options.throttle,
+    )
+    for operation in sorted(answered()):
         model(operation)  # loaded before the clock runs
     asyncio.run(serve(stub, options.latency_ms / 1000, options.port))
 

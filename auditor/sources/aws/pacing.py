@@ -86,10 +86,13 @@ GLOBAL_SERVICES = ("iam", "organizations", "route53")
 DEFAULT_RATE = 20.0
 
 #: A call that reaches AWS a little early must not count in the second before.
-MARGIN = 0.985
+MARGIN = 0.99
 
 #: How far `adaptive` goes above a documented rate.
-CEILING = 20
+CEILING = 50
+
+#: By how much `adaptive` rises with each call: fast until AWS refuses one for the first time, carefully from then on.
+RISE, CAREFUL_RISE = 0.1, 0.0005
 
 
 class Bucket:
@@ -112,7 +115,7 @@ class Bucket:
     ) -> None:
         """Start full: the first call need not wait."""
         self._floor = self._rate = rate * MARGIN
-        self._adaptive = adaptive
+        self._adaptive, self._rise = adaptive, RISE
         self._clock, self._sleep = clock, sleep
         self._next = clock()
         self._lock = threading.Lock()
@@ -129,14 +132,14 @@ class Bucket:
             at = max(now, self._next)
             self._next = at + 1 / self._rate
             if self._adaptive:
-                self._rate = min(self._rate * (1 + 0.05 / CEILING), self._floor * CEILING)
+                self._rate = min(self._rate * (1 + self._rise), self._floor * CEILING)
         if at > now:
             self._sleep(at - now)
 
     def throttled(self) -> None:
         """Note that AWS refused a call: go back to the documented rate and leave AWS a moment's rest."""
         with self._lock:
-            self._rate = self._floor
+            self._rate, self._rise = self._floor, CAREFUL_RISE
             self._next = max(self._next, self._clock() + 1 / self._rate)
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import heapq
 import itertools
 import logging
@@ -51,6 +52,9 @@ log = logging.getLogger(__name__)
 
 #: Threads of a collection. Most of them wait for a token or for AWS at any moment.
 THREADS = 64
+
+#: Calls of one operation, account and region in flight at most.
+WIDTH = 16
 
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
@@ -216,6 +220,7 @@ class Collection:
 
     def run(self) -> None:
         """Ask until nothing is left to ask. An interrupt keeps what is there and marks it incomplete."""
+        _share_heap()
         # Daemons: nobody who interrupted the audit waits for calls that AWS does not answer.
         threads = [threading.Thread(target=self._serve, name=f"collect-{n}", daemon=True) for n in range(THREADS)]
         for thread in threads:
@@ -320,7 +325,7 @@ class Collection:
         lane = self._lanes.get(self._lane_of(task))
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
-            width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
+            width = WIDTH if task.access.pacer.pace != "documented" else max(2, min(WIDTH, math.ceil(rate * 0.4)))
             lane = self._lanes[self._lane_of(task)] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
@@ -518,6 +523,15 @@ class Collection:
         except Missing:
             return False
         return True
+
+
+def _share_heap() -> None:
+    """Make threads share one heap, where the C library is glibc: each of its own keeps what it once needed.
+
+    Python runs one thread at a time, so none waits for it. Source: mallopt(3), M_ARENA_MAX.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(-8, 1)
 
 
 def _given_up(task: _Task) -> Missing:

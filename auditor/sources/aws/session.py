@@ -24,6 +24,7 @@ from auditor.errors import AuditError, CredentialsError
 from auditor.facts import Gap, Reason
 from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.resources import Account
+from auditor.sources.aws.models import loader
 from auditor.sources.aws.pacing import Pacer
 
 log = logging.getLogger(__name__)
@@ -122,6 +123,13 @@ def opt_in_operations() -> frozenset[str]:
 
 #: What no fact declares and the auditor calls all the same.
 _UNDECLARED = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS, *CONFIG_OPERATIONS))
+
+
+def _modelled_operations() -> frozenset[str]:
+    """Return the operations that a session's models hold, with botocore's names of services."""
+    found = (operation.partition(":") for operation in declared_operations().union(CREDENTIAL_OPERATIONS))
+    return frozenset(f"{CLIENTS.get(service, service)}:{name}" for service, _, name in found)
+
 
 #: Sessions whose user has turned item sampling on.
 _SAMPLING: weakref.WeakSet[boto3.Session] = weakref.WeakSet()
@@ -223,6 +231,7 @@ class Access:
                 )
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
+                client.meta.events.register("response-received", _NoteThrottling(self, service, region))
                 self.clients.made[service, region] = client
             return self.clients.made[service, region]
 
@@ -269,6 +278,22 @@ class _PaceAttempt:
         bucket = access.pacer.bucket(access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
+
+
+class _NoteThrottling:
+    """botocore handler: tells the bucket of every attempt that AWS refused, those that botocore repeats included."""
+
+    def __init__(self, access: Access, service: str, region: str) -> None:
+        self._access, self._service, self._region = access, service, region
+
+    def __call__(self, event_name: str, parsed_response: Any, **_: Any) -> None:
+        code = str(((parsed_response or {}).get("Error") or {}).get("Code", ""))
+        if code and classify(code) is Reason.THROTTLED:
+            operation = f"{self._service}:{event_name.rpartition('.')[2]}"
+            access = _asking.access or self._access
+            bucket = access.pacer.bucket(access.account.id, self._region, operation)
+            if bucket is not None:
+                bucket.throttled()
 
 
 def guard(session: boto3.Session) -> None:
@@ -388,6 +413,8 @@ class Aws:
         service, _, name = operation.partition(":")
         client = self.access.client(service, self.region)
         method = getattr(client, botocore.xform_name(name), None)
+        if method is None and operation not in declared_operations():
+            raise ReadOnlyViolation(f"refused to call {operation}: no fact declares this operation.")
         if method is None:
             text = f"The installed boto3 is too old to know {operation}."
             gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
@@ -435,10 +462,6 @@ class Aws:
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
-        if reason is Reason.THROTTLED:
-            bucket = self.access.pacer.bucket(self.access.account.id, self.region, operation)
-            if bucket is not None:
-                bucket.throttled()
         action = IAM_ACTIONS.get(operation, operation)
         where = f"{action} in {self.region}"
         text = {
@@ -498,7 +521,9 @@ def open_session(profile: str | None) -> boto3.Session:
         CredentialsError: no such profile, or the profile's configuration cannot be read.
     """
     try:
-        return boto3.Session(profile_name=profile)
+        core = botocore.session.Session(profile=profile)
+        core.register_component("data_loader", loader(_modelled_operations(), core.get_config_variable("data_path")))
+        return boto3.Session(botocore_session=core)
     except botocore.exceptions.ProfileNotFound:
         profile = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
         names = botocore.session.Session().available_profiles

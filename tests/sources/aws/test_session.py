@@ -14,6 +14,7 @@ from auditor.facts.base import RAW
 from auditor.sources.aws import session as module
 from auditor.sources.aws.account import check_regions
 from auditor.sources.aws.collector import BULK, COLLECTORS
+from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import (
     Access,
     Aws,
@@ -168,6 +169,25 @@ def test_a_denied_call_names_the_iam_action_and_the_region(access: Access) -> No
     gap = error.value.gap
     assert (gap.reason, gap.action) == (Reason.ACCESS_DENIED, "dynamodb:DescribeTable")
     assert "eu-west-1" in gap.detail
+
+
+def test_a_refusal_that_botocore_repeats_slows_the_operation_down(session: boto3.Session) -> None:
+    create_table("orders")
+    access = Access(ACCOUNT, "shop", session, Pacer("adaptive"), attempts=2)
+    refusals = [answer(400, "ThrottlingException")]
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.DescribeContinuousBackups",
+        lambda **details: refusals.pop()(**details) if refusals else None,
+    )
+    aws = Aws(access, "eu-west-1")
+    bucket = access.pacer.bucket(ACCOUNT.id, "eu-west-1", "dynamodb:DescribeContinuousBackups")
+    assert bucket is not None
+    for _ in range(5):
+        bucket.take()
+    assert bucket.rate > 14
+    assert aws.call("dynamodb:DescribeContinuousBackups", TableName="orders")["ContinuousBackupsDescription"]
+    assert bucket.rate < 10
 
 
 def test_absent_and_gone_are_told_from_failures(access: Access) -> None:
