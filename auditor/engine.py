@@ -32,7 +32,18 @@ from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.picture import picture
 from auditor.report import AcceptanceUse, FactsAsOf, Finding, Gate, Recorded, Report, RunInfo, judge_gate
-from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
+from auditor.resources import (
+    Account,
+    DaxCluster,
+    Key,
+    Region,
+    Resource,
+    Stream,
+    Table,
+    account_of,
+    ancestor,
+    region_of,
+)
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
 log = logging.getLogger(__name__)
@@ -238,12 +249,20 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
     )
     return Judgement(
         tuple(sorted(findings.values(), key=lambda finding: finding.sort_key)),
-        tuple(sorted(shown)),
+        tuple(_by_id(shown)),
         tags,
         errors,
         not inventory.interrupted and any(scope.regions for scope in inventory.scopes),
         resolver,
     )
+
+
+def _by_id(resources: Iterable[Resource]) -> list[Resource]:
+    """Return resources in order, each id once: accounts that export to one bucket each name it."""
+    unique: dict[str, Resource] = {}
+    for one in sorted(resources, key=lambda one: (one.arn, account_of(one).id)):
+        unique.setdefault(one.arn, one)
+    return list(unique.values())
 
 
 def judge_resource(inventory: Inventory, rules: Rules, config: Config, resource: Resource) -> tuple[Finding, ...]:

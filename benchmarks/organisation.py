@@ -136,7 +136,7 @@ def main() -> None:
             flags, kept = ["--save-snapshot", str(snapshot)], []
             for _ in range(options.kills):
                 process = begin(options, url, folder, *flags)
-                time.sleep(1.5 + choose.random() * told["collecting_seconds"] / options.kills * 2)
+                time.sleep(choose.uniform(1, 4 + 2 * told["collecting_seconds"] / options.kills))
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
