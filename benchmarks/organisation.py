@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collect import REGIONS, stub  # type: ignore[import-not-found]
+from collect import HERE, REGIONS, stub  # type: ignore[import-not-found]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -49,6 +49,7 @@ def environment(url: str, folder: Path) -> dict[str, str]:
     (folder / "aws").touch()
     return {
         "PATH": os.environ.get("PATH", ""),
+        "PYTHONPATH": str(HERE.parent),
         "HOME": str(folder),
         "AWS_ENDPOINT_URL": url,
         "AWS_ACCESS_KEY_ID": "benchmark",
@@ -61,7 +62,7 @@ def environment(url: str, folder: Path) -> dict[str, str]:
 
 def begin(options: argparse.Namespace, url: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     """Begin a run in a session of its own."""
-    command = [str(Path(sys.executable).with_name("ddbaudit")), "run", "--org", "--role-name", "audit", "--exit-zero"]
+    command = [sys.executable, "-m", "auditor", "run", "--org", "--role-name", "audit", "--exit-zero"]
     command += ["--quiet", "--pace", options.pace, "--output", str(folder / "out"), *more]
     command += [part for region in REGIONS[: options.regions] for part in ("--region", region)]
     command += [part for rule in options.rule for part in ("--rule", rule)]
@@ -136,7 +137,7 @@ def main() -> None:
             flags, kept = ["--save-snapshot", str(snapshot)], []
             for _ in range(options.kills):
                 process = begin(options, url, folder, *flags)
-                time.sleep(choose.uniform(1, 4 + 2 * told["collecting_seconds"] / options.kills))
+                time.sleep(choose.uniform(1, 0.6 * told["collecting_seconds"]))
                 if process.poll() is None:
                     os.killpg(process.pid, signal.SIGKILL)
                 process.wait()

@@ -241,7 +241,7 @@ def undisturbed() -> Judgement:
 
 
 def namers(resource: Resource) -> set[Resource | None]:
-    """Return what leads to a resource: its region, its account, and the tables that name it."""
+    """Return what leads to a resource: its region, its account, the tables that name it, and what leads to these."""
     tables = {
         table
         for table, settings in inventory().facts[TableSettings].items()
@@ -255,7 +255,8 @@ def namers(resource: Resource) -> set[Resource | None]:
     # An alarm stands in the region of its log group, which says what is not known of alarms.
     near: list[Resource] = inventory().of_kind(LogGroup)
     groups = {one for one in near if isinstance(resource, Alarm) and region_of(one) == region_of(resource)}
-    return {region_of(resource), account, *tables, *regions, *groups}
+    further = {one for table in tables for one in (region_of(table), account_of(table))}
+    return {region_of(resource), account, *tables, *further, *regions, *groups}
 
 
 def disturbed(operations: Iterable[str], fault: str | Exception) -> Judgement:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import random
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
@@ -88,6 +89,9 @@ SILENCES = (
     *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "HTTPClientError"),
     *("ProxyConnectionError", "ReadTimeoutError", "SSLError"),
 )
+
+#: Seconds between two attempts for a throttled call, at most.
+LONGEST_WAIT = 20.0
 
 #: Characters of AWS's message that are kept.
 MESSAGE_LENGTH = 600
@@ -232,6 +236,7 @@ class Access:
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
                 client.meta.events.register("response-received", _NoteThrottling(self, service, region))
+                client.meta.events.register_last("needs-retry", _Insist(self.attempts))
                 self.clients.made[service, region] = client
             return self.clients.made[service, region]
 
@@ -294,6 +299,24 @@ class _NoteThrottling:
             bucket = access.pacer.bucket(access.account.id, self._region, operation)
             if bucket is not None:
                 bucket.throttled()
+
+
+class _Insist:
+    """botocore handler: tries a throttled call again where botocore itself would not.
+
+    Its standard mode has a budget of tries for each client, which throttling uses up: from then on calls fail at their
+    first attempt. The pacer does what that budget is for, keeping away from a service that is busy.
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+
+    def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
+        code = str(response[1].get("Error", {}).get("Code", "")) if response is not None else ""
+        if attempts >= self._attempts or not code or classify(code) is not Reason.THROTTLED:
+            return None
+        # As botocore waits; where it tries again itself, its own wait is the one that counts.
+        return random.random() * min(2.0 ** (attempts - 1), LONGEST_WAIT)  # noqa: S311 - spreads calls, no secret
 
 
 def guard(session: boto3.Session) -> None:
@@ -419,7 +442,7 @@ class Aws:
             text = f"The installed boto3 is too old to know {operation}."
             gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
             raise Missing(gap, "UnknownOperation", operation, text)
-        return self._guarded(operation, lambda: method(**params), absent, gone)
+        return self._guarded(operation, lambda: method(**params), absent, gone, again=True)
 
     def pages(self, operation: str, *, gone: tuple[str, ...] = (), **params: Any) -> Iterator[Mapping[str, Any]]:
         """Yield the pages of a listing through boto3's paginator.
@@ -428,18 +451,31 @@ class Aws:
             Missing: a page could not be had; nothing after it is known.
         """
         service, _, name = operation.partition(":")
-        client = self.access.client(service, self.region)
-        pages = iter(client.get_paginator(botocore.xform_name(name)).paginate(**params))
-        while True:
-            page = self._guarded(operation, lambda: next(pages, None), (), gone)
-            if page is None:
-                return
-            yield page
+        paginator = self.access.client(service, self.region).get_paginator(botocore.xform_name(name))
+        pages: Iterator[Any] = iter(())
 
-    def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
+        def first() -> Any:
+            nonlocal pages
+            pages = iter(paginator.paginate(**params))
+            return next(pages, None)
+
+        page = self._guarded(operation, first, (), gone, again=True)
+        while page is not None:
+            yield page
+            page = self._guarded(operation, lambda: next(pages, None), (), gone, again=False)
+
+    def _guarded(
+        self, operation: str, attempt: Callable[[], Any], absent: tuple[str, ...], gone: tuple[str, ...], *, again: bool
+    ) -> Any:
         self.asked.append(operation)
         try:
             with self.access.asking():
+                try:
+                    return attempt()
+                except (UnreadableAnswer, botocore.parsers.ResponseParserError):
+                    # botocore itself tries again only where nothing is answered. A listing goes on from no other page.
+                    if not again:
+                        raise
                 return attempt()
         except botocore.exceptions.ClientError as error:
             details = error.response.get("Error", {})

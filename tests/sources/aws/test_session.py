@@ -1,9 +1,11 @@
 """The auditing session: read-only by construction, failures classified, credentials explained."""
 
 import json
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.endpoint
 import botocore.exceptions
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -233,6 +235,29 @@ def test_an_answer_that_holds_nothing_is_not_an_empty_list(access: Access, body:
     assert "Log in" not in error.value.message
 
 
+def test_an_answer_that_holds_nothing_is_asked_for_once_more(access: Access) -> None:
+    bodies = [b'{"TableNames": ["ord', b'{"TableNames": ["orders"]}']
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, bodies.pop(0))
+    )
+    pages = Aws(access, "eu-west-1").pages("dynamodb:ListTables")
+    assert [page["TableNames"] for page in pages] == [["orders"]]
+    assert bodies == []
+
+
+def test_a_page_after_the_first_that_holds_nothing_ends_the_listing(access: Access) -> None:
+    bodies = [b'{"TableNames": ["orders"], "LastEvaluatedTableName": "orders"}', b"{", b'{"TableNames": ["carts"]}']
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, bodies.pop(0))
+    )
+    pages = Aws(access, "eu-west-1").pages("dynamodb:ListTables")
+    assert next(pages)["TableNames"] == ["orders"]
+    with pytest.raises(Missing, match="could not be read"):
+        next(pages)
+
+
 def test_an_empty_list_is_an_answer(access: Access) -> None:
     client = access.client("dynamodb", "eu-west-1")
     body = b'{"TableNames": []}'
@@ -242,6 +267,42 @@ def test_an_empty_list_is_an_answer(access: Access) -> None:
 
 def received(request: Any, body: bytes, status: int = 200) -> AWSResponse:
     return Answer(status, body).received(request.url)
+
+
+def test_throttled_calls_are_tried_again_when_botocores_own_budget_is_used_up(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its standard mode has a hundred tries for a client; these calls take three hundred."""
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))
+    access = Access(ACCOUNT, "shop", session, Pacer("off"), attempts=4)
+    sent: list[str] = []
+
+    def throttle(request: Any, **_: Any) -> AWSResponse | None:
+        sent.append(request.url)
+        body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+        return received(request, body, 400) if len(sent) % 4 else received(request, b'{"TableNames": []}')
+
+    access.client("dynamodb", "eu-west-1").meta.events.register_first("before-send.dynamodb.ListTables", throttle)
+    aws = Aws(access, "eu-west-1")
+    for _ in range(100):
+        assert list(aws.pages("dynamodb:ListTables"))
+    assert len(sent) == 400
+
+
+def test_a_throttled_call_is_not_tried_for_ever(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=waits.append))
+    access = Access(ACCOUNT, "shop", session, Pacer("off"), attempts=4)
+    body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    access.client("dynamodb", "eu-west-1").meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, body, 400)
+    )
+    for _ in range(100):
+        with pytest.raises(Missing) as error:
+            list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+        assert error.value.gap.reason is Reason.THROTTLED
+    assert len(waits) == 300
+    assert max(waits) <= 4
 
 
 @pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
