@@ -54,14 +54,10 @@ def stub(
             process.terminate()
 
 
-def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str, Any]:
-    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
-
-    ``more`` is what else its environment holds. Without AWS's rates there is no lower bound to measure against.
-    This process imports nothing heavy: a child's peak memory counts from the parent's size.
-    """
+def credentials(url: str, folder: Path) -> dict[str, str]:
+    """Return an environment with credentials for a stub, and configuration files of its own in a folder."""
     (folder / "aws").touch()
-    environment = {
+    return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "AWS_ENDPOINT_URL": url,
@@ -70,8 +66,16 @@ def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str
         "AWS_DEFAULT_REGION": REGIONS[0],
         "AWS_CONFIG_FILE": str(folder / "aws"),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
-        **more,
     }
+
+
+def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str, Any]:
+    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
+
+    ``more`` is what else its environment holds. Without AWS's rates there is no lower bound to measure against.
+    This process imports nothing heavy: a child's peak memory counts from the parent's size.
+    """
+    environment = credentials(url, folder) | more
     started = time.monotonic()
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)  # noqa: S603

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from collect import HERE, REGIONS, stub  # type: ignore[import-not-found]
+from collect import HERE, REGIONS, credentials, stub  # type: ignore[import-not-found]
 
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
@@ -44,22 +44,6 @@ def children(pid: int) -> list[str]:
         return []
 
 
-def environment(url: str, folder: Path) -> dict[str, str]:
-    """Return what the command gets: credentials and configuration of its own."""
-    (folder / "aws").touch()
-    return {
-        "PATH": os.environ.get("PATH", ""),
-        "PYTHONPATH": str(HERE.parent),
-        "HOME": str(folder),
-        "AWS_ENDPOINT_URL": url,
-        "AWS_ACCESS_KEY_ID": "benchmark",
-        "AWS_SECRET_ACCESS_KEY": "benchmark",
-        "AWS_DEFAULT_REGION": REGIONS[0],
-        "AWS_CONFIG_FILE": str(folder / "aws"),
-        "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
-    }
-
-
 def begin(options: argparse.Namespace, url: str, folder: Path, *more: str) -> subprocess.Popen[bytes]:
     """Begin a run in a session of its own."""
     command = [sys.executable, "-m", "auditor", "run", "--org", "--role-name", "audit", "--exit-zero"]
@@ -68,7 +52,11 @@ def begin(options: argparse.Namespace, url: str, folder: Path, *more: str) -> su
     command += [part for rule in options.rule for part in ("--rule", rule)]
     command += ["--workers", str(options.workers)] if options.workers else []
     return subprocess.Popen(  # noqa: S603
-        command, env=environment(url, folder), cwd=folder, start_new_session=True, stderr=(folder / "err").open("ab")
+        command,
+        env=credentials(url, folder) | {"PYTHONPATH": str(HERE.parent)},
+        cwd=folder,
+        start_new_session=True,
+        stderr=(folder / "err").open("ab"),
     )
 
 

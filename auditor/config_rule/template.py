@@ -148,23 +148,8 @@ def member_role(chosen: Chosen) -> _Template:
         },
         "RoleName": {"Type": "String", "Default": "ddbaudit-config-rule", "AllowedPattern": r"[\w+=,.@-]{1,64}"},
     }
-    role = {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "RoleName": {"Ref": "RoleName"},
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"AWS": {"Ref": "FunctionRoleArn"}},
-                        "Action": "sts:AssumeRole",
-                    }
-                ],
-            },
-            "Policies": [{"PolicyName": "ddbaudit", "PolicyDocument": _document([*_reading(chosen), *_TELLING])}],
-        },
-    }
+    role = _taken_by({"AWS": {"Ref": "FunctionRoleArn"}}, [*_reading(chosen), *_TELLING])
+    role["Properties"]["RoleName"] = {"Ref": "RoleName"}
     return _template(
         "The role that the central function of ddbaudit takes in an account; it needs CAPABILITY_NAMED_IAM",
         parameters,
