@@ -13,7 +13,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union
 
@@ -33,7 +33,14 @@ from auditor.wording import PRACTICES, SIDES
 
 def json_report(report: Report) -> str:
     """Return report.json: ASCII only, with a line for every rule, resource, finding and error."""
-    return _environment().get_template("report.json.j2").render(document=document(report))
+    return "".join(json_pieces(report))
+
+
+def json_pieces(report: Report) -> Iterator[str]:
+    """Yield report.json piece by piece: with a million findings the whole would take more memory than all else."""
+    pieces = _environment().get_template("report.json.j2").stream(document=document(report, lazily=True))
+    pieces.enable_buffering(2000)
+    yield from pieces
 
 
 def html_report(report: Report) -> str:

@@ -1,6 +1,7 @@
 """Measures ``ddbaudit run`` on many tables: time against the lower bound that AWS's rates set, calls, memory.
 
     python benchmarks/collect.py --tables 1000
+    python benchmarks/collect.py --tables 1000 --source config
     python benchmarks/collect.py --tables 100 --naive
 
 The lower bound is what the slowest operation takes at AWS's documented rate, such as 1,000 calls of
@@ -33,11 +34,19 @@ OTHERS = (
 
 
 @contextlib.contextmanager
-def stub(tables: int, latency: float, empty: tuple[str, ...] = ()) -> Iterator[str]:
-    """Yield the URL of a fresh stub."""
+def stub(
+    tables: int,
+    latency: float,
+    empty: tuple[str, ...] = (),
+    rates: str = "aws",
+    throttle: float = 0,
+    accounts: int = 1,
+) -> Iterator[str]:
+    """Yield the URL of a fresh stub; what it takes is what ``stub.py`` says."""
     command = [sys.executable, str(HERE / "stub.py"), f"--tables={tables}", f"--latency-ms={latency}"]
-    command += ["--empty", *empty]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+    command += [f"--rates={rates}", f"--throttle={throttle}", f"--accounts={accounts}", "--empty", *empty]
+    environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
             assert process.stdout is not None
             yield f"http://127.0.0.1:{int(process.stdout.readline())}"
@@ -45,13 +54,10 @@ def stub(tables: int, latency: float, empty: tuple[str, ...] = ()) -> Iterator[s
             process.terminate()
 
 
-def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
-    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
-
-    This process imports nothing heavy: a child's peak memory counts from the parent's size.
-    """
+def credentials(url: str, folder: Path) -> dict[str, str]:
+    """Return an environment with credentials for a stub, and configuration files of its own in a folder."""
     (folder / "aws").touch()
-    environment = {
+    return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "AWS_ENDPOINT_URL": url,
@@ -61,6 +67,15 @@ def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
         "AWS_CONFIG_FILE": str(folder / "aws"),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
     }
+
+
+def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str, Any]:
+    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
+
+    ``more`` is what else its environment holds. Without AWS's rates there is no lower bound to measure against.
+    This process imports nothing heavy: a child's peak memory counts from the parent's size.
+    """
+    environment = credentials(url, folder) | more
     started = time.monotonic()
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)  # noqa: S603
@@ -72,27 +87,30 @@ def measure(command: list[str], url: str, folder: Path) -> dict[str, Any]:
     stats = json.load(connection.getresponse())
     connection.close()
     calls = stats["operations"]
-    slowest = max(calls, key=lambda one: (one["calls"] - one["throttled"]) / one["rate"])
-    bound = (slowest["calls"] - slowest["throttled"]) / slowest["rate"]
     by_operation: Counter[str] = Counter()
     for one in calls:
         by_operation[one["operation"]] += one["calls"]
-    return {
+    numbers = {
         "exit_code": process.returncode,
         "wall_seconds": round(wall, 2),
         "cpu_seconds": round(usage.ru_utime + usage.ru_stime, 2),
         "peak_memory_mb": round(usage.ru_maxrss / 1024, 1),
-        "slowest_operation": slowest["operation"],
-        "bound_seconds": round(bound, 2),
-        "ratio_to_bound": round(wall / bound, 3),
-        "everything_else_seconds": max(
-            (one["last"] for one in calls if one["operation"] != slowest["operation"]), default=0.0
-        ),
         "calls": dict(sorted(by_operation.items())),
         "calls_total": by_operation.total(),
         "throttled": sum(one["throttled"] for one in calls),
         "stub_cpu_seconds": stats["cpu_seconds"],
         "stderr": (folder / "err").read_text().strip(),
+    }
+    if any(one["rate"] is None for one in calls):
+        return numbers
+    slowest = max(calls, key=lambda one: (one["calls"] - one["throttled"]) / one["rate"])
+    bound = (slowest["calls"] - slowest["throttled"]) / slowest["rate"]
+    others = (one["last"] for one in calls if one["operation"] != slowest["operation"])
+    return numbers | {
+        "slowest_operation": slowest["operation"],
+        "bound_seconds": round(bound, 2),
+        "ratio_to_bound": round(wall / bound, 3),
+        "everything_else_seconds": max(others, default=0.0),
     }
 
 
@@ -115,11 +133,11 @@ def spent(calls: dict[str, int]) -> dict[str, int]:
     return groups
 
 
-def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path) -> dict[str, Any]:
-    """Measure the auditor, and count what its report could not find out."""
-    flags = [flag for region in regions for flag in ("--region", region)]
-    command = str(Path(sys.executable).with_name("ddbaudit"))
-    numbers = measure([command, "run", *flags, "--pace", pace], url, folder)
+def audit(url: str, regions: tuple[str, ...], pace: str, folder: Path, *flags: str) -> dict[str, Any]:
+    """Measure the auditor of this checkout, and count what its report could not find out."""
+    flags += tuple(flag for region in regions for flag in ("--region", region))
+    command = [sys.executable, "-m", "auditor", "run", *flags, "--pace", pace]
+    numbers = measure(command, url, folder, PYTHONPATH=str(HERE.parent))
     report = folder / "ddbaudit-report" / "report.json"
     if not report.exists():
         raise SystemExit(f"ddbaudit wrote no report (exit {numbers['exit_code']}): {numbers['stderr']}")
@@ -190,6 +208,7 @@ def main() -> None:
     )
     parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
     parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
+    parser.add_argument("--source", default="live", choices=["live", "config"])
     parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
     parser.add_argument("--format", default="text", choices=["text", "json"])
     options = parser.parse_args()
@@ -197,7 +216,7 @@ def main() -> None:
     results = {}
     empty = OTHERS[: options.empty_regions]
     with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty) as url:
-        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder))
+        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder), "--source", options.source)
     if options.naive:
         with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
             results["naive"] = naive(url, regions, Path(folder))

@@ -33,7 +33,7 @@ from auditor.resources import Account
 from auditor.sources.aws.collect import collect
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.scheduler import THROTTLE_WAITS
-from auditor.sources.aws.session import CLIENTS, Access
+from auditor.sources.aws.session import CLIENTS, Access, ConfigSource
 from tests import wire
 from tests.wire import Answer
 
@@ -183,6 +183,7 @@ class Recording:
         rules: Rules,
         fault: Fault = lambda _: None,
         regions: Iterable[str] = (),
+        config: ConfigSource | None = None,
         trouble: Trouble = UNTROUBLED,
         troubled: Container[str] = frozenset(),
     ) -> Inventory:
@@ -194,6 +195,7 @@ class Recording:
             rules: Whose facts are collected.
             fault: What is met before a request is made.
             regions: The regions to audit.
+            config: How AWS Config is asked.
             trouble: What is met where a request leaves the process.
             troubled: The operations that come that far; the others are answered before.
         """
@@ -214,6 +216,7 @@ class Recording:
                 now=self.now,
                 waits=waits,
                 sampling=self.sampling,
+                config=config,
             )
 
 

@@ -28,6 +28,7 @@ COMMANDS = {
     "diff": ("auditor.cli.diff", "Compare two reports: new, fixed, unchanged findings."),
     "baseline": ("auditor.cli.baseline", "Write or check the file of accepted findings."),
     "config-rule": ("auditor.cli.config_rule", "Deploy the auditor as a rule of AWS Config, or try it."),
+    "org-audit": ("auditor.cli.org_audit", "Audit an organisation with AWS Step Functions."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }
@@ -84,6 +85,13 @@ def cli() -> None:
 
     Every verdict is proved by what AWS answered; what could not be found out is `unknown`, never a pass.
     """
+
+
+def begin_log(level: int) -> None:
+    """Let another process of ours write to the log on stderr."""
+    logger = logging.getLogger("auditor")
+    logger.addHandler(_Log())
+    logger.setLevel(level)
 
 
 def run_main(arguments: Sequence[str] | None = None) -> int:

@@ -6,9 +6,11 @@ from typing import Annotated, Any
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.access import Decision, Hit, Named, Policy, read
 from auditor.access.actions import actions
+from auditor.access.estate import Principal
 from auditor.access.formula import atoms
 from auditor.access.mentions import Mentions, mentions, public_by_aws
 from auditor.access.outsiders import Outsider
+from auditor.access.policy import Statement
 from auditor.access.reach import Reach, survey
 from auditor.config import Config
 from auditor.facts import AccountAccess, Gap, KeyGrants, KeyPolicy, KeySettings, KeyUse, Reason, Trust
@@ -21,6 +23,9 @@ DELETING = ("kms:ScheduleKeyDeletion", "kms:DisableKey")
 HARMLESS = frozenset({"DescribeKey", "RetireGrant", "GetPublicKey"})
 
 ACCOUNT = re.compile(r"\d{12}")
+
+#: What stands for an account as a whole in a policy (IAM User Guide, "AWS JSON policy elements: Principal").
+WHOLE_ACCOUNT = re.compile(r"\d{12}|arn:[\w-]+:iam::\d{12}:root")
 
 
 @dataclass
@@ -294,7 +299,10 @@ def _deleters(
     maybe: list[str] = []
     exempt: list[str] = []
     hits: list[Hit] = []
+    delegates = _delegates(document)
     for principal in access.judged:
+        if delegates and not _speaks_of_deleting(principal):
+            continue  # as most roles: they need not be decided one by one
         rights = {action: access.own(principal, action, key.arn, policy=document) for action in DELETING}
         held = {action: one for action, one in rights.items() if one.allowed}
         if not held:
@@ -321,6 +329,31 @@ def _deleters(
         _add_statements(found, hits)
     elif len(counted) + len(maybe) > most:
         found.undecided(f"Whether {maybe[0]} and others may delete the key cannot be decided.")
+
+
+def _delegates(document: Policy) -> bool:
+    """Tell whether a key policy gives the right to delete to whole accounts only, which leaves it to their IAM."""
+    return document.unreadable is None and all(
+        statement.principals is not None
+        and not statement.not_principal
+        and all(kind == "AWS" and WHOLE_ACCOUNT.fullmatch(value) for kind, value in statement.principals)
+        for statement in document.statements
+        if statement.allow and _is_about_deleting(statement)
+    )
+
+
+def _speaks_of_deleting(principal: Principal) -> bool:
+    """Tell whether some policy of a principal may let it delete keys; one that cannot be read may."""
+    policies = [read(one) for one in principal.policies]
+    return principal.kind == "root" or any(
+        policy.unreadable is not None
+        or any(statement.allow and _is_about_deleting(statement) for statement in policy.statements)
+        for policy in policies
+    )
+
+
+def _is_about_deleting(statement: Statement) -> bool:
+    return any(statement.covers(action.lower()) for action in DELETING)
 
 
 def _doubtful(decision: Decision) -> bool:

@@ -15,7 +15,7 @@ import pytest
 
 from auditor import engine
 from auditor.cli import audit
-from auditor.inventory import read
+from auditor.snapshot import read
 from tests.cli.conftest import RULE, Command, assert_refused
 
 RUN = ("run", "--from", "s.json.gz", *RULE)

@@ -35,7 +35,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     "kms:GetKeyPolicy": 100,
     "kms:ListGrants": 50,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:GetResourcePolicy": 100,
+    "dynamodb:GetResourcePolicy": 300,
     # AWS Organizations User Guide names no rates for reads; these stay well below what is seen to be throttled.
     "organizations:DescribeOrganization": 2,
     "organizations:ListRoots": 2,
@@ -43,6 +43,10 @@ DOCUMENTED_RATES: dict[str, float] = {
     "organizations:ListParents": 4,
     "organizations:ListPoliciesForTarget": 4,
     "organizations:DescribePolicy": 2,
+    "organizations:ListAccountsForParent": 4,
+    "organizations:ListOrganizationalUnitsForParent": 4,
+    "organizations:ListPolicies": 4,
+    "organizations:ListTargetsForPolicy": 4,
     # Amazon Cognito Developer Guide, Quotas: management calls of identity pools, 10 a second and less.
     "cognito-identity:ListIdentityPools": 5,
     "cognito-identity:DescribeIdentityPool": 5,
@@ -50,7 +54,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     # Amazon Route 53 Developer Guide, Quotas: five requests a second, for the account as a whole.
     "route53:ListHostedZonesByVPC": 4,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:DescribeKinesisStreamingDestination": 100,
+    "dynamodb:DescribeKinesisStreamingDestination": 300,
     "dynamodb:ListExports": 10,
     "dynamodb:DescribeExport": 50,
     "dynamodb:ListBulkOperations": 10,
@@ -82,10 +86,13 @@ GLOBAL_SERVICES = ("iam", "organizations", "route53")
 DEFAULT_RATE = 20.0
 
 #: A call that reaches AWS a little early must not count in the second before.
-MARGIN = 0.985
+MARGIN = 0.99
 
 #: How far `adaptive` goes above a documented rate.
-CEILING = 20
+CEILING = 50
+
+#: By how much `adaptive` rises with each call: fast until AWS refuses one for the first time, carefully from then on.
+RISE, CAREFUL_RISE = 0.1, 0.0005
 
 
 class Bucket:
@@ -108,7 +115,7 @@ class Bucket:
     ) -> None:
         """Start full: the first call need not wait."""
         self._floor = self._rate = rate * MARGIN
-        self._adaptive = adaptive
+        self._adaptive, self._rise = adaptive, RISE
         self._clock, self._sleep = clock, sleep
         self._next = clock()
         self._lock = threading.Lock()
@@ -125,14 +132,14 @@ class Bucket:
             at = max(now, self._next)
             self._next = at + 1 / self._rate
             if self._adaptive:
-                self._rate = min(self._rate * (1 + 0.05 / CEILING), self._floor * CEILING)
+                self._rate = min(self._rate * (1 + self._rise), self._floor * CEILING)
         if at > now:
             self._sleep(at - now)
 
     def throttled(self) -> None:
         """Note that AWS refused a call: go back to the documented rate and leave AWS a moment's rest."""
         with self._lock:
-            self._rate = self._floor
+            self._rate, self._rise = self._floor, CAREFUL_RISE
             self._next = max(self._next, self._clock() + 1 / self._rate)
 
 
@@ -159,3 +166,9 @@ class Pacer:
                 rate = DOCUMENTED_RATES.get(operation, DEFAULT_RATE)
                 self._buckets[key] = Bucket(rate, adaptive=self.pace == "adaptive")
             return self._buckets[key]
+
+    def forget(self, account: str) -> None:
+        """Drop the buckets of an account that nothing will be asked of any more."""
+        with self._lock:
+            for key in [key for key in self._buckets if key[0] == account]:
+                del self._buckets[key]

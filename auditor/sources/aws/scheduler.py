@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import ctypes
 import heapq
 import itertools
 import logging
@@ -16,12 +17,20 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from auditor.config import NO_SAMPLING, Sampling
-from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
+from auditor.facts import (
+    DaxClusterNames,
+    Gap,
+    PointInTimeRecovery,
+    Reason,
+    RegionScope,
+    TableNames,
+    TableSettings,
+)
 from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.inventory import CallError, Inventory
 from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
@@ -32,6 +41,7 @@ from auditor.sources.aws.session import (
     UNREADABLE,
     Access,
     Aws,
+    ConfigSource,
     Missing,
     ReadOnlyViolation,
     Vanished,
@@ -42,6 +52,9 @@ log = logging.getLogger(__name__)
 
 #: Threads of a collection. Most of them wait for a token or for AWS at any moment.
 THREADS = 64
+
+#: Calls of one operation, account and region in flight at most.
+WIDTH = 16
 
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
@@ -55,10 +68,19 @@ SILENT_CALLS_OF_ACCOUNT = THREADS
 #: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
 GRACE = 2.0
 
+#: Seconds between two looks at the event that stops a collection.
+LOOK = 0.25
 #: The code of a call that was not made since AWS answered nothing.
 GIVEN_UP = "GivenUp"
 
 Progress = Callable[[int, int], None]
+
+
+class Stop(Protocol):
+    """An event of :mod:`threading` or :mod:`multiprocessing`."""
+
+    def is_set(self) -> bool:
+        """Tell whether the collection is to end."""
 
 
 @dataclass(frozen=True)
@@ -135,8 +157,12 @@ class Collection:
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a throttled call.
         sampling: How many items may be read of a table; without any, facts that need them stay gaps.
-        also: Resources to begin with besides the accounts and regions of the scopes.
-        organization: Credentials that organisation facts of every account are read with; default: the account's own.
+        begin: What to begin with; default: the accounts and regions of the scopes. Where a region is not named, what is
+            asked of it is asked one by one.
+        elsewhere: Accounts and regions whose resources somebody else asks for: found here they are only named.
+        stop: An event that ends the collection early when it is set, as an interrupt does.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
     """
 
     def __init__(
@@ -147,13 +173,18 @@ class Collection:
         progress: Progress = lambda done, total: None,
         waits: tuple[float, ...] = THROTTLE_WAITS,
         sampling: Sampling = NO_SAMPLING,
-        also: Iterable[Resource] = (),
-        organization: Access | None = None,
+        begin: Iterable[Resource] | None = None,
+        elsewhere: Container[Resource | None] = frozenset(),
+        stop: Stop | None = None,
+        config: ConfigSource | None = None,
+        auditing: Access | None = None,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
-        self._also = tuple(also)
-        self._organization = organization
+        self._config, self._auditing = config, auditing
+        self._begin = None if begin is None else tuple(begin)
+        self._elsewhere = elsewhere
+        self._stop = stop
         wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
         self._wanted = frozenset(fact_type for fact_type, _ in wanted)
         self._sampling = sampling
@@ -166,13 +197,18 @@ class Collection:
                 self._in_use.append(collector)
             elif collector is not None:
                 self._by_kind.setdefault(collector.about, []).append((fact_type, collector))
-        self._bulks = {pair: bulk for pair, bulk in BULK.items() if pair in wanted}
+        self._bulks = {
+            pair: bulk for pair, bulk in BULK.items() if pair in wanted and (config is not None or not bulk.recorded)
+        }
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
         self._silences = {account: _Silence(SILENT_CALLS_OF_ACCOUNT) for account in self._accesses}
         self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
+        if self._begin is not None:
+            listed = {region for scope in inventory.scopes for region in scope.regions}.difference(self._begin)
+            self._bulk_done = {(id(bulk), region) for bulk in self._bulks.values() for region in listed}
         self._finders: dict[Resource, Access] = {}
         self._delayed: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
@@ -184,13 +220,16 @@ class Collection:
 
     def run(self) -> None:
         """Ask until nothing is left to ask. An interrupt keeps what is there and marks it incomplete."""
+        _share_heap()
         # Daemons: nobody who interrupted the audit waits for calls that AWS does not answer.
         threads = [threading.Thread(target=self._serve, name=f"collect-{n}", daemon=True) for n in range(THREADS)]
         for thread in threads:
             thread.start()
         try:
             self._start()
-            while self._open or self._delayed:
+            while self._open or self._delayed or self._ask_of_younger():
+                if self._stop is not None and self._stop.is_set():
+                    raise KeyboardInterrupt
                 self._release_delayed()
                 try:
                     self._news.get(timeout=self._patience())
@@ -202,6 +241,7 @@ class Collection:
         except KeyboardInterrupt:
             self._inventory.interrupted = True
             self._await_running(time.monotonic() + GRACE)
+            self._forget_younger()
         finally:
             self._cancel_waiting()
             for _ in threads:
@@ -238,18 +278,17 @@ class Collection:
 
     def _start(self) -> None:
         for scope in self._inventory.scopes:
-            if scope.account not in self._accesses:
-                continue  # it cannot be entered
             access = self._accesses[scope.account]
-            for resource in (scope.account, *scope.regions, *self._also):
-                if account_of(resource) == scope.account:
-                    self._discovered(resource, access)
+            for resource in (scope.account, *scope.regions) if self._begin is None else self._begin:
+                self._discovered(resource, access)
 
     def _discovered(self, resource: Resource, access: Access) -> None:
         """Ask for what is wanted about a resource, unless it must wait for something else first.
 
         Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
         """
+        if account_of(resource) in self._elsewhere or region_of(resource) in self._elsewhere:
+            return
         if isinstance(resource, Table | LogGroup) and resource.account not in self._accesses:
             return  # asked by name, this account would answer for a table or log group of its own
         access = self._accesses.get(account_of(resource), access)
@@ -279,23 +318,26 @@ class Collection:
         if asking in self._asked or (listing is None and held is not None and not isinstance(held, Gap)):
             return
         self._asked.add(asking)
-        if self._organization is not None and collector.lane.startswith("organizations:"):
-            access = self._organization  # members may not ask about policies
         region = region_of(resource)
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 
     def _queue(self, task: _Task) -> None:
-        lane = self._lanes.get(task.lane)
+        lane = self._lanes.get(self._lane_of(task))
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
-            width = 16 if task.access.pacer.pace == "off" else max(2, min(16, math.ceil(rate * 0.4)))
-            lane = self._lanes[task.lane] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
+            width = WIDTH if task.access.pacer.pace != "documented" else max(2, min(WIDTH, math.ceil(rate * 0.4)))
+            lane = self._lanes[self._lane_of(task)] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
         else:
             lane.waiting.append(task)
         self._open += 1
         self._fill(lane)
+
+    def _lane_of(self, task: _Task) -> tuple[str, str, str]:
+        """Return the lane: all who ask the one aggregator share it, so that they do not take all threads."""
+        shared = task.collector.recorded and self._config is not None and self._config.aggregator
+        return ("", "", task.collector.lane) if shared else task.lane
 
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
@@ -310,7 +352,8 @@ class Collection:
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
-        aws = Aws(task.access, task.region, self._wanted, self._sampling)
+        config = self._config or ConfigSource()
+        aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._auditing)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
             for pair in task.collector.function(aws, *arguments):
@@ -327,7 +370,7 @@ class Collection:
 
     def _finish(self, outcome: _Outcome) -> None:
         task = outcome.task
-        lane = self._lanes[task.lane]
+        lane = self._lanes[self._lane_of(task)]
         lane.running -= 1
         self._open -= 1
         if not (isinstance(outcome.stopped, Missing) and outcome.stopped.code == GIVEN_UP):
@@ -402,6 +445,29 @@ class Collection:
                     if region_of(resource) == region and resource not in held:
                         self._ask(COLLECTORS[fact_type, kind], self._finders[resource], resource)
 
+    def _ask_of_younger(self) -> bool:
+        """Ask DynamoDB where AWS Config's word does not count; tell whether there is anything to wait for."""
+        for table in self._forget_younger():
+            self._ask(COLLECTORS[PointInTimeRecovery, Table], self._finders[table], table)
+        return bool(self._open)
+
+    def _forget_younger(self) -> list[Table]:
+        """Drop what AWS Config recorded of tables that may be younger, made anew under the same name; return them."""
+        held, settings = (
+            self._inventory.facts.get(PointInTimeRecovery, {}),
+            self._inventory.facts.get(TableSettings, {}),
+        )
+        younger = []
+        for table, recovery in held.items():
+            recorded = None if isinstance(recovery, Gap) else recovery.recorded
+            found = settings.get(table)
+            created = found.created if isinstance(found, TableSettings) else None
+            if recorded is not None and isinstance(table, Table) and (created is None or recorded < created):
+                younger.append(table)
+        for table in younger:
+            del held[table]
+        return younger
+
     def _follow_up(self, task: _Task) -> None:
         """Ask what had to wait for a region's listings."""
         region = task.resource
@@ -431,9 +497,11 @@ class Collection:
             self._queue(heapq.heappop(self._delayed)[2])
 
     def _patience(self) -> float | None:
+        longest = None if self._stop is None else LOOK
         if not self._delayed:
-            return None if self._open else 0
-        return max(0.0, self._delayed[0][0] - time.monotonic())
+            return longest if self._open else 0
+        wait = max(0.0, self._delayed[0][0] - time.monotonic())
+        return wait if longest is None else min(wait, longest)
 
     def _restore_regions(self) -> None:
         """Take back that regions are not enabled where it may have been the credentials that ceased to work.
@@ -455,6 +523,15 @@ class Collection:
         except Missing:
             return False
         return True
+
+
+def _share_heap() -> None:
+    """Make threads share one heap, where the C library is glibc: each of its own keeps what it once needed.
+
+    Python runs one thread at a time, so none waits for it. Source: mallopt(3), M_ARENA_MAX.
+    """
+    with contextlib.suppress(AttributeError, OSError, TypeError):
+        ctypes.CDLL(None).mallopt(-8, 1)
 
 
 def _given_up(task: _Task) -> Missing:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import random
@@ -24,6 +25,7 @@ from auditor.errors import AuditError, CredentialsError
 from auditor.facts import Gap, Reason
 from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.resources import Account
+from auditor.sources.aws.models import loader
 from auditor.sources.aws.pacing import Pacer
 
 log = logging.getLogger(__name__)
@@ -36,7 +38,12 @@ ORGANISATION_OPERATIONS = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
+
+#: Queries of AWS Config (``--source config``), besides what facts declare.
+CONFIG_OPERATIONS = ("config:SelectResourceConfig", "config:SelectAggregateResourceConfig")
 
 #: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
 CREDENTIAL_OPERATIONS = (
@@ -109,15 +116,23 @@ class ReadOnlyViolation(AuditError):
 
 def declared_operations() -> frozenset[str]:
     """Return every operation that the auditing session may call, as ``service:Operation``."""
-    return frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(*(info.operations for info in RAW.values()))
+    return _UNDECLARED.union(*(info.operations for info in RAW.values()))
 
 
 def opt_in_operations() -> frozenset[str]:
     """Return those of them that read items, and so are refused until the configuration's sampling allows them."""
-    usual = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(
-        *(info.operations for info in RAW.values() if not info.opt_in)
-    )
+    usual = _UNDECLARED.union(*(info.operations for info in RAW.values() if not info.opt_in))
     return declared_operations() - usual
+
+
+#: What no fact declares and the auditor calls all the same.
+_UNDECLARED = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS, *CONFIG_OPERATIONS))
+
+
+def _modelled_operations() -> frozenset[str]:
+    """Return the operations that a session's models hold, with botocore's names of services."""
+    found = (operation.partition(":") for operation in declared_operations().union(CREDENTIAL_OPERATIONS))
+    return frozenset(f"{CLIENTS.get(service, service)}:{name}" for service, _, name in found)
 
 
 #: Sessions whose user has turned item sampling on.
@@ -145,6 +160,40 @@ class Vanished(Exception):
         self.operation, self.code, self.message = operation, code, message
 
 
+class _Asking(threading.local):
+    """Whose credentials the calls of this thread are made with."""
+
+    access: Access | None = None
+
+
+_asking = _Asking()
+
+
+class Borrowed:
+    """Stands for the credentials of whichever account the calling thread asks: one client serves many accounts.
+
+    Everything that a client does for a call, from its endpoint to its signature, happens in the caller's thread.
+    """
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return what gives a property of whichever credentials are the present ones when it is called."""
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the present account's credentials have."""
+        if _asking.access is None or _asking.access.credentials is None:
+            raise AttributeError(name)
+        return getattr(_asking.access.credentials, name)
+
+
+@dataclass
+class Clients:
+    """The clients of a session by service and region. Clients are thread-safe, making them is not."""
+
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass
 class Access:
     """One account's credentials, with clients made on demand and shared between threads.
@@ -155,6 +204,8 @@ class Access:
         session: boto3 session; guarded here so that nothing but declared operations leaves it.
         pacer: The run's pacer.
         attempts: HTTP attempts for one call, the first included.
+        credentials: The account's credentials where the session's are :class:`Borrowed`.
+        clients: The session's clients: several accounts may share them.
     """
 
     account: Account
@@ -163,7 +214,8 @@ class Access:
     pacer: Pacer
     attempts: int = 4
     calls: dict[str, int] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    credentials: Any = None
+    clients: Clients = field(default_factory=Clients)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -171,9 +223,9 @@ class Access:
         guard(self.session)
 
     def client(self, service: str, region: str) -> Any:
-        """Return the client of a service in a region. Clients are thread-safe, making them is not."""
-        with self._lock:
-            if (service, region) not in self._clients:
+        """Return the client of a service in a region."""
+        with self.clients.lock:
+            if (service, region) not in self.clients.made:
                 config = botocore.config.Config(
                     retries={"mode": "standard", "total_max_attempts": self.attempts},
                     max_pool_connections=POOL_SIZE,
@@ -183,9 +235,19 @@ class Access:
                 )
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
+                client.meta.events.register("response-received", _NoteThrottling(self, service, region))
                 client.meta.events.register_last("needs-retry", _Insist(self.attempts))
-                self._clients[service, region] = client
-            return self._clients[service, region]
+                self.clients.made[service, region] = client
+            return self.clients.made[service, region]
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Make what this thread calls meanwhile calls of this account."""
+        before, _asking.access = _asking.access, self
+        try:
+            yield
+        finally:
+            _asking.access = before
 
     def allow_sampling(self) -> None:
         """Let the session read items from now on: the user has turned item sampling on.
@@ -216,10 +278,27 @@ class _PaceAttempt:
 
     def __call__(self, event_name: str, **_: Any) -> None:
         operation = f"{self._service}:{event_name.rpartition('.')[2]}"
-        self._access.count(operation)
-        bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+        access = _asking.access or self._access
+        access.count(operation)
+        bucket = access.pacer.bucket(access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
+
+
+class _NoteThrottling:
+    """botocore handler: tells the bucket of every attempt that AWS refused, those that botocore repeats included."""
+
+    def __init__(self, access: Access, service: str, region: str) -> None:
+        self._access, self._service, self._region = access, service, region
+
+    def __call__(self, event_name: str, parsed_response: Any, **_: Any) -> None:
+        code = str(((parsed_response or {}).get("Error") or {}).get("Code", ""))
+        if code and classify(code) is Reason.THROTTLED:
+            operation = f"{self._service}:{event_name.rpartition('.')[2]}"
+            access = _asking.access or self._access
+            bucket = access.pacer.bucket(access.account.id, self._region, operation)
+            if bucket is not None:
+                bucket.throttled()
 
 
 class _Insist:
@@ -283,6 +362,17 @@ def guard(session: boto3.Session) -> None:
 
 
 @dataclass(frozen=True)
+class ConfigSource:
+    """What AWS Config recorded is taken from there, where it has it (``--source config``).
+
+    Attributes:
+        aggregator: The name of the aggregator to ask; an empty text: AWS Config in each region of each account.
+    """
+
+    aggregator: str = ""
+
+
+@dataclass(frozen=True)
 class Aws:
     """Calls in one region of one account. Collectors get it as their first argument.
 
@@ -291,6 +381,8 @@ class Aws:
         region: Where to ask.
         wanted: The facts that the audit needs; None: all. What a collector brings besides is asked only then.
         sampling: How many items may be read of a table; by default none.
+        config: How AWS Config is asked for what it recorded.
+        auditing: The credentials of who audits, whose aggregator of AWS Config is asked; default: ``access``.
         asked: The operations that were called, in order.
     """
 
@@ -298,7 +390,14 @@ class Aws:
     region: str
     wanted: frozenset[type] | None = None
     sampling: Sampling = NO_SAMPLING
+    config: ConfigSource = ConfigSource()
+    auditing: Access | None = None
     asked: list[str] = field(default_factory=list, compare=False)
+
+    def at_aggregator(self) -> Aws:
+        """Return the calls in the account of who audits, in the region that its credentials come with."""
+        access = self.auditing or self.access
+        return Aws(access, access.session.region_name or access.home_region())
 
     def lacks(self, service: str, missing: Missing) -> bool:
         """Tell whether a call failed since AWS has no such service in the region.
@@ -337,6 +436,8 @@ class Aws:
         service, _, name = operation.partition(":")
         client = self.access.client(service, self.region)
         method = getattr(client, botocore.xform_name(name), None)
+        if method is None and operation not in declared_operations():
+            raise ReadOnlyViolation(f"refused to call {operation}: no fact declares this operation.")
         if method is None:
             text = f"The installed boto3 is too old to know {operation}."
             gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
@@ -368,12 +469,13 @@ class Aws:
     ) -> Any:
         self.asked.append(operation)
         try:
-            try:
-                return attempt()
-            except (UnreadableAnswer, botocore.parsers.ResponseParserError):
-                # botocore itself tries again only where nothing is answered. A listing goes on from no other page.
-                if not again:
-                    raise
+            with self.access.asking():
+                try:
+                    return attempt()
+                except (UnreadableAnswer, botocore.parsers.ResponseParserError):
+                    # botocore itself tries again only where nothing is answered. A listing goes on from no other page.
+                    if not again:
+                        raise
                 return attempt()
         except botocore.exceptions.ClientError as error:
             details = error.response.get("Error", {})
@@ -396,10 +498,6 @@ class Aws:
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
-        if reason is Reason.THROTTLED:
-            bucket = self.access.pacer.bucket(self.access.account.id, self.region, operation)
-            if bucket is not None:
-                bucket.throttled()
         action = IAM_ACTIONS.get(operation, operation)
         where = f"{action} in {self.region}"
         text = {
@@ -459,7 +557,9 @@ def open_session(profile: str | None) -> boto3.Session:
         CredentialsError: no such profile, or the profile's configuration cannot be read.
     """
     try:
-        return boto3.Session(profile_name=profile)
+        core = botocore.session.Session(profile=profile)
+        core.register_component("data_loader", loader(_modelled_operations(), core.get_config_variable("data_path")))
+        return boto3.Session(botocore_session=core)
     except botocore.exceptions.ProfileNotFound:
         profile = profile or os.environ.get("AWS_PROFILE") or os.environ.get("AWS_DEFAULT_PROFILE")
         names = botocore.session.Session().available_profiles

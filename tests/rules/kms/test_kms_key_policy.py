@@ -1,11 +1,13 @@
 """kms-key-policy: strangers, administrators and grants of the keys of tables."""
 
 import json
+import sys
 from typing import Any
 
 import pytest
 
 from auditor import Severity, Status
+from auditor.access import Named, read
 from auditor.analysis.access import account_access
 from auditor.config import Config
 from auditor.facts import (
@@ -331,3 +333,36 @@ def test_a_grant_to_an_account_by_its_number(grantee: str, expected: Any) -> Non
 def test_a_key_that_no_table_uses_has_no_finding() -> None:
     judged = judge(KEY, KeyUse(()), CUSTOMER, KeyPolicy(document(allow("*"))), DYNAMODBS, {}, {}, Config())
     assert judged is None
+
+
+def test_those_who_need_not_be_decided_may_delete_nothing() -> None:
+    module = sys.modules[judge.__module__]
+    role = f"arn:aws:iam::{ACCOUNT.id}:role/admin-0"
+    own = [
+        {"Effect": effect, verb: action, "Resource": "*"}
+        for effect in ("Allow", "Deny")
+        for verb in ("Action", "NotAction")
+        for action in ("kms:Disable*", "kms:ScheduleKeyDeletion", "KMS:*", "*", "dynamodb:*", "kms:Decrypt")
+    ]
+    named = [ACCOUNT.arn, ACCOUNT.id, role, "*", {"Service": "dynamodb.amazonaws.com"}, {"AWS": [ACCOUNT.id, role]}]
+    keys: list[tuple[dict[str, Any], ...]] = [
+        (allow(one, action),) for one in named for action in ("kms:*", "kms:DisableKey", "kms:Decrypt")
+    ]
+    keys += [
+        (ROOT, {"Effect": "Allow", "NotPrincipal": {"AWS": STRANGER}, "Action": "kms:*", "Resource": "*"}),
+        (ROOT, {"Effect": "Deny", "Principal": "*", "Action": "kms:*", "Resource": "*"}),
+    ]
+    left_out = decided = 0
+    for statements in keys:
+        policy = read(Named("key policy", document(*statements)))
+        for statement in own:
+            access = access_of(*admins(1, document(statement)))
+            (principal,) = access.judged
+            allowed = [access.own(principal, one, KEY.arn, policy=policy).allowed for one in module.DELETING]
+            if module._delegates(policy) and not module._speaks_of_deleting(principal):
+                assert not any(allowed), (statements, statement)
+                left_out += 1
+            else:
+                decided += any(allowed)
+    assert left_out > 50
+    assert decided > 50

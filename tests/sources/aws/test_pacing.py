@@ -49,13 +49,16 @@ def test_a_pause_earns_no_burst() -> None:
 def test_adaptive_rises_and_falls_back_when_throttled() -> None:
     clock = Clock()
     bucket = Bucket(10, adaptive=True, clock=clock, sleep=clock.sleep)
-    departures(bucket, clock, 3000)
-    assert 10 < bucket.rate <= 10 * CEILING
+    departures(bucket, clock, 1000)
+    assert clock.now < 6
+    assert bucket.rate == 10 * MARGIN * CEILING
     bucket.throttled()
     assert bucket.rate == 10 * MARGIN
     before = clock.now
     bucket.take()
     assert clock.now > before
+    departures(bucket, clock, 100)
+    assert 10 < bucket.rate < 11
 
 
 def test_documented_never_rises() -> None:

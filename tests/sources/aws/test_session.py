@@ -69,8 +69,10 @@ def test_every_operation_that_writes_is_refused_whatever_the_service(session: bo
     reading = ("Describe", "Get", "Head", "List")
     others = {one for one in declared_operations() if not one.partition(":")[2].startswith(reading)}
     # The first makes IAM gather a report that only iam:GetCredentialReport reads; it changes no identity, policy or
-    # table. The second reads items, and is called only where the configuration turns sampling on.
-    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"}
+    # table. The second reads items, and is called only where the configuration turns sampling on. The last two query
+    # what AWS Config recorded.
+    queries = {"config:SelectResourceConfig", "config:SelectAggregateResourceConfig"}
+    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"} | queries
     assert [fact.__name__ for fact, info in RAW.items() if "dynamodb:Scan" in info.operations] == ["ItemSample"]
     assert RAW[ItemSample].opt_in
     assert opt_in_operations() == {"dynamodb:Scan"}
@@ -169,6 +171,25 @@ def test_a_denied_call_names_the_iam_action_and_the_region(access: Access) -> No
     gap = error.value.gap
     assert (gap.reason, gap.action) == (Reason.ACCESS_DENIED, "dynamodb:DescribeTable")
     assert "eu-west-1" in gap.detail
+
+
+def test_a_refusal_that_botocore_repeats_slows_the_operation_down(session: boto3.Session) -> None:
+    create_table("orders")
+    access = Access(ACCOUNT, "shop", session, Pacer("adaptive"), attempts=2)
+    refusals = [answer(400, "ThrottlingException")]
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.DescribeContinuousBackups",
+        lambda **details: refusals.pop()(**details) if refusals else None,
+    )
+    aws = Aws(access, "eu-west-1")
+    bucket = access.pacer.bucket(ACCOUNT.id, "eu-west-1", "dynamodb:DescribeContinuousBackups")
+    assert bucket is not None
+    for _ in range(5):
+        bucket.take()
+    assert bucket.rate > 14
+    assert aws.call("dynamodb:DescribeContinuousBackups", TableName="orders")["ContinuousBackupsDescription"]
+    assert bucket.rate < 10
 
 
 def test_absent_and_gone_are_told_from_failures(access: Access) -> None:
