@@ -163,6 +163,8 @@ def show(scenario: str, results: dict[str, dict[str, Any]]) -> None:
             f"{one['calls_total']:8}{one['throttled']:11}{one['verdicts']:10}{one['wrong']:7}{one['missing']:9}"
             f"{one['unknown']:9}{one['errors_in_log']:8}{floor:>10}"
         )
+        if one["lost_by_rule"]:
+            print(f"    lost: {', '.join(f'{rule} {count}' for rule, count in one['lost_by_rule'].items())}")
         if other and one is not other:
             ratios = [one[key] / other[key] for key in ("wall_seconds", "cpu_seconds", "peak_memory_mb")]
             print(f"  {'  of Prowler':42}" + "".join(f"{ratio:9.3f}" for ratio in ratios))
