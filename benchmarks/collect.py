@@ -180,7 +180,7 @@ def show(title: str, numbers: dict[str, Any], tables: int) -> None:
     if "ratio_to_bound" in numbers:
         bound, slowest = numbers["bound_seconds"], numbers["slowest_operation"]
         print(f"  to lower bound   {numbers['ratio_to_bound']:8.3f} x {bound:.1f} s ({slowest})")
-    print(f"  everything else  {numbers['everything_else_seconds']:8.1f} s until its last call")
+        print(f"  everything else  {numbers['everything_else_seconds']:8.1f} s until its last call")
     print(f"  CPU time         {numbers['cpu_seconds']:8.1f} s (the stub's own: {numbers['stub_cpu_seconds']:.1f} s)")
     print(f"  peak memory      {numbers['peak_memory_mb']:8.1f} MB")
     print(f"  calls            {numbers['calls_total']:8}, {numbers['calls_total'] / tables:.2f} a table")
@@ -208,6 +208,7 @@ def main() -> None:
     )
     parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
     parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
+    parser.add_argument("--rates", default="aws", choices=["aws", "off"], help="that the stub keeps to (default aws)")
     parser.add_argument("--source", default="live", choices=["live", "config"])
     parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
     parser.add_argument("--format", default="text", choices=["text", "json"])
@@ -215,7 +216,7 @@ def main() -> None:
     regions = REGIONS[: options.regions]
     results = {}
     empty = OTHERS[: options.empty_regions]
-    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty) as url:
+    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty, options.rates) as url:
         results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder), "--source", options.source)
     if options.naive:
         with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
