@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import boto3
 import botocore.credentials
@@ -31,9 +32,12 @@ from auditor.resources import Account
 from auditor.snapshot import Plan, Share, Wanted, names
 from auditor.sources.aws import organizations
 from auditor.sources.aws.pacing import Pacer
+from auditor.sources.aws.scheduler import THROTTLE_WAITS
 from auditor.sources.aws.session import PARSER_ERRORS, UNREADABLE, Access, Aws, Borrowed, Clients, Missing, classify
 
 log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
 
 #: Session name of the assumed roles: shows in the accounts' trails.
 SESSION_NAME = "ddbaudit"
@@ -71,14 +75,14 @@ def members(access: Access, units: Sequence[str] = (), accounts: Sequence[str] =
     """
     aws = Aws(access, access.home_region())
     try:
-        found = {one.account.id: one for one in _listed(aws, "organizations:ListAccounts")}
+        found = _patiently(lambda: {one.account.id: one for one in _listed(aws, "organizations:ListAccounts")})
         if not found:
             raise CredentialsError("the account is in no organisation.", "Leave --org out.")
         if not units and not accounts:
             return sorted(found.values(), key=lambda one: one.account.id)
         chosen: dict[str, Member] = {}
         for unit in units:
-            for one in _below(aws, unit):
+            for one in _patiently(lambda unit=unit: list(_below(aws, unit))):  # type: ignore[misc]
                 chosen[one.account.id] = one
     except Missing as missing:
         raise CredentialsError(
@@ -286,7 +290,7 @@ def read_once(access: Access, accounts: Iterable[Account], wanted: set[type], fo
         if fact_type not in wanted:
             continue
         try:
-            for account, value in read().items():
+            for account, value in _patiently(read).items():
                 found.put(account, value)
         except Missing as missing:
             _lost(aws, accounts, fact_type, missing, found)
@@ -295,6 +299,22 @@ def read_once(access: Access, accounts: Iterable[Account], wanted: set[type], fo
             text = f"AWS's answer to {operation} could not be read ({type(error).__name__}: {error})."
             gap = Gap(Reason.UNDECIDABLE, text, operation)
             _lost(aws, accounts, fact_type, Missing(gap, type(error).__name__, operation, str(error)), found)
+
+
+def _patiently(read: Callable[[], _T]) -> _T:
+    """Return what a function reads; where AWS throttles it to the end, read again after a while.
+
+    Raises:
+        Missing: it fails otherwise, or through all waits.
+    """
+    for wait in THROTTLE_WAITS:
+        try:
+            return read()
+        except Missing as missing:
+            if missing.gap.reason is not Reason.THROTTLED:
+                raise
+        time.sleep(wait)
+    return read()
 
 
 def _lost(aws: Aws, accounts: Iterable[Account], fact_type: type, missing: Missing, found: Inventory) -> None:

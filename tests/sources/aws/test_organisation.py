@@ -221,6 +221,60 @@ def test_organisation_facts_of_members_are_read_with_the_credentials_that_may(
         assert found.facts[kind][access.account] == own.facts[kind][access.account]
 
 
+@pytest.mark.parametrize(
+    ("operation", "lost"),
+    [
+        ("ListTargetsForPolicy", {ServiceControlPolicies}),
+        ("DescribePolicy", {ServiceControlPolicies}),
+        ("ListOrganizationalUnitsForParent", {ServiceControlPolicies}),
+        ("DescribeOrganization", {Organization}),
+    ],
+)
+def test_what_of_the_organisation_may_not_be_read_is_a_gap_for_every_account(
+    maker: boto3.Session, access: Access, accounts: Accounts, operation: str, lost: set[type]
+) -> None:
+    client = maker.client("organizations")
+    client.enable_policy_type(RootId=accounts["root"], PolicyType="SERVICE_CONTROL_POLICY")
+
+    def refuse(model: Any, **_: Any) -> None:
+        if model.name == operation:
+            raise ClientError({"Error": {"Code": "AccessDeniedException", "Message": "no"}}, operation)
+
+    access.session.events.register("before-call.organizations", refuse)
+    kinds = (ServiceControlPolicies, OrganizationAccounts, Organization)
+    found = gathered(access, {(kind, Account) for kind in kinds})
+    for kind in kinds:
+        for name in ("management", "shop", "lab"):
+            value = found.facts[kind][Account(accounts[name])]
+            assert isinstance(value, Gap) == (kind in lost)
+            if isinstance(value, Gap):
+                assert (value.reason, value.action) == (Reason.ACCESS_DENIED, f"organizations:{operation}")
+    assert {(one.account, one.operation) for one in found.errors} == {
+        (accounts[name], operation) for name in ("management", "shop", "lab")
+    }
+
+
+def test_an_organisation_that_throttles_is_asked_again(
+    access: Access, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waited: list[float] = []
+    monkeypatch.setattr("auditor.sources.aws.organisation.time.sleep", waited.append)
+    refusals = {"ListAccounts": 2, "DescribeOrganization": 3}
+
+    def refuse(model: Any, **_: Any) -> None:
+        if refusals.get(model.name, 0):
+            refusals[model.name] -= 1
+            raise ClientError({"Error": {"Code": "TooManyRequestsException", "Message": "slow"}}, model.name)
+
+    access.session.events.register("before-call.organizations", refuse)
+    found = gathered(access, {(Organization, Account)})
+    assert waited == [1, 2, 1, 2, 4]
+    assert {account.label for account in found.facts[Organization]} == {
+        accounts[name] for name in ("management", "shop", "lab")
+    }
+    assert found.errors == []
+
+
 def test_roles_are_taken_with_the_name_and_the_external_id_and_renewed(session: boto3.Session, moto: None) -> None:
     asked: list[dict[str, Any]] = []
     session.events.register("provide-client-params.sts.AssumeRole", lambda params, **_: asked.append(dict(params)))
