@@ -4,13 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 T ?= tests
 
-.PHONY: demo dev test lint types layers check docs build format clean
+.PHONY: demo dev test faults lint types layers check docs build format clean
 
 demo: $(VENV)/.demo ## audit the embedded example organisation and write the reports
 	$(BIN)/ddbaudit demo --exit-zero
 
 test: $(VENV)/.dev ## run the tests (a part of them: make test T=tests/rules)
 	$(BIN)/pytest -n auto --dist loadfile $(T)
+
+faults: $(VENV)/.dev ## every kind of fault on every operation; the tests run a sample of it
+	FAULTS=all $(BIN)/pytest -n auto tests/e2e/test_faults.py
 
 dev: $(VENV)/.dev ## set up everything for development
 

@@ -100,6 +100,8 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     external_id: Text | None = None
     account: tuple[Text, ...] = ()
     ou: tuple[Text, ...] = ()
+    source: Literal["live", "config"] | None = "live"
+    aggregator: Text | None = None
     rule: tuple[Text, ...] = ()
     skip: tuple[Text, ...] = ()
     severity: Level | None = None
@@ -109,6 +111,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     output: Text | None = "ddbaudit-report"
     snapshot: Text | None = field(default=None, name="from")
     save_snapshot: Text | None = None
+    resume: Text | None = None
     fail_on: Level | Literal["none"] | None = "high"
     allow_incomplete: bool = False
     exit_zero: bool = False
@@ -116,7 +119,7 @@ class Run(Struct, frozen=True, forbid_unknown_fields=True):
     previous: Text | None = None
     new_only: bool = False
     pace: Literal["documented", "adaptive", "off"] | None = "documented"
-    workers: Annotated[int, Meta(ge=1)] | None = 1
+    workers: Annotated[int, Meta(ge=1)] | None = None
     quiet: bool = False
     no_color: bool = False
     log_level: Literal["debug", "info", "warning", "error"] | None = "warning"

@@ -10,18 +10,40 @@ from __future__ import annotations
 import logging
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from typing import Any
 
 from auditor.acceptance import AcceptanceFile
 from auditor.comparison import PreviousReport
 from auditor.config import Config
-from auditor.facts import Environment, Gap, Reason, RegionScope, RegionUse, Sensitivity, Tags
-from auditor.facts.base import DERIVED, RAW, VANISHED, Signature, about, listers, raw_closure, subject
+from auditor.facts import (
+    CollectionTime,
+    Environment,
+    Gap,
+    PointInTimeRecovery,
+    Reason,
+    RegionScope,
+    RegionUse,
+    Sensitivity,
+    Tags,
+)
+from auditor.facts.base import DERIVED, RAW, VANISHED, Across, Signature, about, listers, raw_closure, subject
 from auditor.inventory import CallError, Inventory
 from auditor.packs import Rules
 from auditor.picture import picture
-from auditor.report import AcceptanceUse, Finding, Gate, Report, RunInfo, judge_gate
-from auditor.resources import Account, DaxCluster, Key, Region, Resource, Stream, Table, ancestor, region_of
+from auditor.report import AcceptanceUse, FactsAsOf, Finding, Gate, Recorded, Report, RunInfo, judge_gate
+from auditor.resources import (
+    Account,
+    DaxCluster,
+    Key,
+    Region,
+    Resource,
+    Stream,
+    Table,
+    account_of,
+    ancestor,
+    region_of,
+)
 from auditor.rule_api import Members, Rule, Severity, Status, Verdict, not_applicable, unknown
 
 log = logging.getLogger(__name__)
@@ -142,7 +164,7 @@ class Resolver:
                 found |= {one: VANISHED for one in self.inventory.vanished if isinstance(one, kind)}
             else:
                 found = {resource: self.get(fact_type, resource) for resource in resources}
-            self._across[fact_type, kind] = found
+            self._across[fact_type, kind] = Across(found)
         return self._across[fact_type, kind]
 
     def verdicts(self, rule: Rule, resource: Resource) -> tuple[Verdict, ...]:
@@ -227,12 +249,20 @@ def judge(inventory: Inventory, rules: Rules, config: Config) -> Judgement:
     )
     return Judgement(
         tuple(sorted(findings.values(), key=lambda finding: finding.sort_key)),
-        tuple(sorted(shown)),
+        tuple(_by_id(shown)),
         tags,
         errors,
         not inventory.interrupted and any(scope.regions for scope in inventory.scopes),
         resolver,
     )
+
+
+def _by_id(resources: Iterable[Resource]) -> list[Resource]:
+    """Return resources in order, each id once: accounts that export to one bucket each name it."""
+    unique: dict[str, Resource] = {}
+    for one in sorted(resources, key=lambda one: (one.arn, account_of(one).id)):
+        unique.setdefault(one.arn, one)
+    return list(unique.values())
 
 
 def judge_resource(inventory: Inventory, rules: Rules, config: Config, resource: Resource) -> tuple[Finding, ...]:
@@ -406,4 +436,24 @@ def audit(
         accepted.name if accepted is not None else None,
         before,
         picture(outcome.resolver),
+        facts_as_of(inventory),
     )
+
+
+def facts_as_of(inventory: Inventory) -> FactsAsOf:
+    """Return which facts of the audited accounts and regions are as of when."""
+    times = inventory.facts.get(CollectionTime, {})
+    began = {one.account.id: times.get(one.account) for one in inventory.scopes}
+    live = {account: time.at for account, time in began.items() if isinstance(time, CollectionTime)}
+    found: dict[Region, list[datetime]] = {}
+    for table, recovery in inventory.facts.get(PointInTimeRecovery, {}).items():
+        if isinstance(recovery, PointInTimeRecovery) and recovery.recorded and inventory.in_scope(table):
+            region = region_of(table)
+            assert region is not None
+            found.setdefault(region, []).append(recovery.recorded)
+    name = PointInTimeRecovery.__name__
+    recorded = [
+        Recorded(region.account.id, region.name, name, min(moments), max(moments), len(moments))
+        for region, moments in sorted(found.items())
+    ]
+    return FactsAsOf(live, tuple(recorded))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, Literal
 
 from auditor import engine
+from auditor.facts import PointInTimeRecovery
 from auditor.facts.base import IAM_ACTIONS, RAW, FactInfo
-from auditor.resources import Resource
+from auditor.resources import Resource, Table
 from auditor.rule_api import Rule
 
 #: IAM actions of the calls that find the audited regions. sts:GetCallerIdentity needs no permission.
@@ -18,7 +19,13 @@ ORGANISATION = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
+
+#: IAM actions of asking AWS Config what it recorded (``--source config``): in every region, or an aggregator.
+RECORDED = ("config:DescribeConfigurationRecorderStatus", "config:DescribeConfigurationRecorders")
+QUERY, AGGREGATE_QUERY = "config:SelectResourceConfig", "config:SelectAggregateResourceConfig"
 
 #: Statement ids by IAM prefix.
 SIDS = {
@@ -93,18 +100,30 @@ def actions(rules: Iterable[Rule], *, sampling: bool = False) -> list[str]:
     return sorted({*SETUP, *(IAM_ACTIONS.get(one, one) for one in operations(rules, sampling=sampling))})
 
 
-def policy(rules: Iterable[Rule], *, sampling: bool = False, role_name: str = "") -> dict[str, Any]:
+def policy(
+    rules: Iterable[Rule],
+    *,
+    sampling: bool = False,
+    role_name: str = "",
+    source: Literal["live", "config"] = "live",
+    aggregator: bool = False,
+) -> dict[str, Any]:
     """Return an IAM policy document: one statement a service, and a Deny on items.
 
     Args:
         rules: The rules that the auditor is to answer.
         sampling: It may read items: only then dynamodb:Scan is allowed, and left out of the Deny.
         role_name: It may find the accounts of the organisation, and take the role of this name in each.
+        source: Where facts come from: AWS Config may be asked for what it recorded.
+        aggregator: An aggregator of AWS Config is asked, instead of AWS Config in every region.
     """
+    rules = list(rules)
     by_service: dict[str, list[str]] = {}
     needed = actions(rules, sampling=sampling)
     if role_name:
         needed = sorted({*needed, *ORGANISATION})
+    if source == "config" and (PointInTimeRecovery, Table) in engine.wanted(rules):
+        needed = sorted({*needed, *RECORDED, AGGREGATE_QUERY if aggregator else QUERY})
     for action in needed:
         by_service.setdefault(action.partition(":")[0], []).append(action)
     statements: list[dict[str, Any]] = [

@@ -13,7 +13,7 @@ import json
 import re
 import types
 import typing
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.resources import files
 from typing import Annotated, Any, Literal, Union
 
@@ -24,7 +24,7 @@ from markupsafe import Markup, escape
 from auditor import permissions, report_data
 from auditor.formats import asff, csv, junit, markdown, ocsf, sarif
 from auditor.packs import bundled
-from auditor.report import Report, document, finding_entry, json_value, utc
+from auditor.report import Report, document, json_value, utc
 from auditor.report_view import View
 from auditor.rule_api import Rule
 from auditor.text import plain
@@ -33,11 +33,14 @@ from auditor.wording import PRACTICES, SIDES
 
 def json_report(report: Report) -> str:
     """Return report.json: ASCII only, with a line for every rule, resource, finding and error."""
-    page = _environment().get_template("report.json.j2")
-    # Findings become JSON one by one: as values of Python they would take more memory than the report does.
-    return page.render(
-        document=document(report, with_findings=False), findings=report.findings, finding_entry=finding_entry
-    )
+    return "".join(json_pieces(report))
+
+
+def json_pieces(report: Report) -> Iterator[str]:
+    """Yield report.json piece by piece: with a million findings the whole would take more memory than all else."""
+    pieces = _environment().get_template("report.json.j2").stream(document=document(report, lazily=True))
+    pieces.enable_buffering(2000)
+    yield from pieces
 
 
 def html_report(report: Report) -> str:

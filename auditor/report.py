@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from enum import Enum
@@ -171,6 +171,40 @@ class Gate:
 
 
 @dataclass(frozen=True, slots=True)
+class Recorded:
+    """How old what AWS Config recorded of a region's tables is.
+
+    Attributes:
+        account: Account number.
+        region: Region code.
+        fact: The fact's name.
+        oldest: The earliest ``configurationItemCaptureTime``: nothing that is recorded has changed since.
+        newest: The latest.
+        tables: Of how many tables the fact comes from AWS Config.
+    """
+
+    account: str
+    region: str
+    fact: str
+    oldest: datetime
+    newest: datetime
+    tables: int
+
+
+@dataclass(frozen=True, slots=True)
+class FactsAsOf:
+    """Which facts are as of when.
+
+    Attributes:
+        live: Account number -> when its collection began; what AWS Config did not say was asked from then on.
+        recorded: What came from AWS Config, by account, region and fact.
+    """
+
+    live: Mapping[str, datetime] = field(default_factory=dict)
+    recorded: tuple[Recorded, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RunInfo:
     """How the report came about.
 
@@ -199,6 +233,7 @@ class Report:
         acceptance_file: Its name; None: there was none.
         previous: What the run was compared with; None: nothing.
         picture: The ways to DynamoDB and who can use which tables; None: not made.
+        facts_as_of: Which facts are as of when.
     """
 
     version: str
@@ -215,6 +250,7 @@ class Report:
     acceptance_file: str | None = None
     previous: Previous | None = None
     picture: Picture | None = None
+    facts_as_of: FactsAsOf = FactsAsOf()
 
     @property
     def accepted(self) -> int:
@@ -308,13 +344,14 @@ def exit_line(report: Report) -> str:
     return f"ddbaudit: exit {gate.exit_code}: {', '.join(parts)}"
 
 
-def document(report: Report, *, with_findings: bool = True) -> dict[str, Any]:
+def document(report: Report, *, lazily: bool = False) -> dict[str, Any]:
     """Return the report as JSON values, in the schema of ``ddbaudit schema report``.
 
     Args:
         report: The report.
-        with_findings: Also its findings, each as :func:`finding_entry` gives it; there may be very many.
+        lazily: Make resources and findings as they are gone through, which can be done once.
     """
+    many: Callable[[Iterable[Any]], Any] = iter if lazily else list
     return {
         "$schema": SCHEMA,
         "schemaVersion": SCHEMA_VERSION,
@@ -331,6 +368,23 @@ def document(report: Report, *, with_findings: bool = True) -> dict[str, Any]:
                 for scope in report.scopes
                 for region in scope.regions
             ],
+            "factsAsOf": {
+                "live": [
+                    {"account": account, "since": utc(moment)}
+                    for account, moment in sorted(report.facts_as_of.live.items())
+                ],
+                "config": [
+                    {
+                        "account": one.account,
+                        "region": one.region,
+                        "fact": one.fact,
+                        "oldest": utc(one.oldest),
+                        "newest": utc(one.newest),
+                        "tables": one.tables,
+                    }
+                    for one in report.facts_as_of.recorded
+                ],
+            },
         },
         "summary": {
             "byStatus": report.by_status,
@@ -355,8 +409,8 @@ def document(report: Report, *, with_findings: bool = True) -> dict[str, Any]:
             },
         },
         "rules": [_rule(rule) for rule in report.rules],
-        "resources": [_resource(resource, report.tags.get(resource, {})) for resource in report.resources],
-        "findings": [finding_entry(finding) for finding in report.findings] if with_findings else [],
+        "resources": many(_resource(resource, report.tags.get(resource, {})) for resource in report.resources),
+        "findings": many(_finding(finding) for finding in report.findings),
         "acceptances": [_use(use) for use in report.acceptances],
         "errors": [
             {
@@ -410,8 +464,7 @@ def _resource(resource: Resource, tags: Mapping[str, str]) -> dict[str, Any]:
     }
 
 
-def finding_entry(finding: Finding) -> dict[str, Any]:
-    """Return a finding as JSON values, in the schema of ``ddbaudit schema report``."""
+def _finding(finding: Finding) -> dict[str, Any]:
     return {
         "id": finding.id,
         "rule": finding.rule,

@@ -77,6 +77,7 @@ class View:
         self.report = report
         self.run = report.run
         self.source = SOURCES.get(report.run.source, report.run.source)
+        self.recorded = report.facts_as_of.recorded
         self.coverage = Coverage(report)
         self.names = {scope.account.id: scope.name for scope in report.scopes}
         self.tally = Tally.of(report.findings)

@@ -24,7 +24,7 @@ from auditor import __version__, acceptance, comparison, config, engine, packs
 from auditor.comparison import PreviousReport
 from auditor.config import Config, suggest
 from auditor.errors import AuditError, UsageError
-from auditor.inventory import Caller
+from auditor.inventory import Caller, Inventory
 from auditor.report import Report, RunInfo, exit_line
 from auditor.rule_api import Severity
 from auditor.sources.aws.account import check_regions
@@ -41,7 +41,7 @@ SETTINGS = Path("ddbaudit.yaml")
 KEYS = ("rules", "skip", "severity", "regions", "failOn", "formats")
 
 #: All that the delivering clients may do, by service.
-OPERATIONS = {"s3": ("PutObject", "GetObject"), "sns": ("Publish",)}
+OPERATIONS = {"s3": ("PutObject", "GetObject", "ListObjectsV2"), "sns": ("Publish",)}
 
 #: SNS takes 100 characters of a subject, in ASCII.
 MOST_SUBJECT = 100
@@ -86,7 +86,7 @@ def audit(
 
     Raises: see :func:`handler`.
     """
-    asked = _asked(event, settings)
+    asked = asked_of(event, settings)
     target = Target.of(environment, session)
     reading = session()
     account, arn = identify(reading, None)
@@ -99,8 +99,35 @@ def audit(
         engine.wanted(asked.rules.values()),
         sampling=asked.config.sampling,
     )
+    return conclude(inventory, asked, target, started, settings, previous)
+
+
+def conclude(
+    inventory: Inventory,
+    asked: Asked,
+    target: Target,
+    started: datetime,
+    settings: Path,
+    previous: PreviousReport | None,
+) -> dict[str, Any]:
+    """Audit what was collected, write the reports, and publish a message if the gate fails.
+
+    Args:
+        inventory: What was collected.
+        asked: What the audit is to be.
+        target: Where the reports go.
+        started: When the collection began.
+        settings: The file with the global settings: the acceptance file stands beside it.
+        previous: The last report.
+
+    Returns: see :func:`handler`.
+
+    Raises:
+        UsageError: the acceptance file is wrong.
+        DeliveryError: a report could not be written, or the message not be published.
+    """
     finished = datetime.now(UTC)
-    run_id = hashlib.sha256(f"{arn} {finished.isoformat()}".encode()).hexdigest()[:32]
+    run_id = hashlib.sha256(f"{inventory.caller.arn} {finished.isoformat()}".encode()).hexdigest()[:32]
     accepted = None
     if asked.config.baseline:
         accepted = acceptance.load(settings.parent / asked.config.baseline, finished.date())
@@ -108,7 +135,7 @@ def audit(
         inventory,
         asked.rules,
         asked.config,
-        RunInfo(run_id, started, finished, "aws", Caller(account.id, arn)),
+        RunInfo(run_id, started, finished, "aws", inventory.caller),
         version=__version__,
         fail_on=asked.fail_on,
         accepted=accepted,
@@ -122,7 +149,9 @@ def audit(
 
 
 @dataclass(frozen=True)
-class _Asked:
+class Asked:
+    """What an audit is to be: rules, settings, regions, gate and formats."""
+
     rules: packs.Rules
     config: Config
     regions: list[str]
@@ -130,7 +159,12 @@ class _Asked:
     formats: list[str]
 
 
-def _asked(event: Mapping[str, Any], settings: Path) -> _Asked:
+def asked_of(event: Mapping[str, Any], settings: Path) -> Asked:
+    """Return what an event asks for, with the settings.
+
+    Raises:
+        UsageError: the event or the settings are wrong.
+    """
     from auditor.render import FORMATS
 
     unknown = sorted(set(event) - set(KEYS))
@@ -154,7 +188,7 @@ def _asked(event: Mapping[str, Any], settings: Path) -> _Asked:
     for name in formats:
         if name not in FORMATS:
             raise UsageError(f'the event asks for the format "{name}".{suggest(name, list(FORMATS))}', _HINT)
-    return _Asked(rules, held, given["regions"], levels["failOn"], list(dict.fromkeys([*formats, "json"])))
+    return Asked(rules, held, given["regions"], levels["failOn"], list(dict.fromkeys([*formats, "json"])))
 
 
 _HINT = f"Keys of the event: {', '.join(KEYS)}; texts, with spaces between several values."

@@ -1,6 +1,7 @@
 """Measures ``ddbaudit run`` on many tables: time against the lower bound that AWS's rates set, calls, memory.
 
     python benchmarks/collect.py --tables 1000
+    python benchmarks/collect.py --tables 1000 --source config
     python benchmarks/collect.py --tables 100 --naive
 
 The lower bound is what the slowest operation takes at AWS's documented rate, such as 1,000 calls of
@@ -34,11 +35,16 @@ OTHERS = (
 
 @contextlib.contextmanager
 def stub(
-    tables: int, latency: float, empty: tuple[str, ...] = (), rates: str = "aws", throttle: float = 0
+    tables: int,
+    latency: float,
+    empty: tuple[str, ...] = (),
+    rates: str = "aws",
+    throttle: float = 0,
+    accounts: int = 1,
 ) -> Iterator[str]:
     """Yield the URL of a fresh stub; what it takes is what ``stub.py`` says."""
     command = [sys.executable, str(HERE / "stub.py"), f"--tables={tables}", f"--latency-ms={latency}"]
-    command += [f"--rates={rates}", f"--throttle={throttle}", "--empty", *empty]
+    command += [f"--rates={rates}", f"--throttle={throttle}", f"--accounts={accounts}", "--empty", *empty]
     environment = os.environ | {"PYTHONPATH": str(HERE.parent)}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
         try:
@@ -48,14 +54,10 @@ def stub(
             process.terminate()
 
 
-def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str, Any]:
-    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
-
-    ``more`` is what else its environment holds. Without AWS's rates there is no lower bound to measure against.
-    This process imports nothing heavy: a child's peak memory counts from the parent's size.
-    """
+def credentials(url: str, folder: Path) -> dict[str, str]:
+    """Return an environment with credentials for a stub, and configuration files of its own in a folder."""
     (folder / "aws").touch()
-    environment = {
+    return {
         "PATH": os.environ.get("PATH", ""),
         "HOME": str(folder),
         "AWS_ENDPOINT_URL": url,
@@ -64,8 +66,16 @@ def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str
         "AWS_DEFAULT_REGION": REGIONS[0],
         "AWS_CONFIG_FILE": str(folder / "aws"),
         "AWS_SHARED_CREDENTIALS_FILE": str(folder / "aws"),
-        **more,
     }
+
+
+def measure(command: list[str], url: str, folder: Path, **more: str) -> dict[str, Any]:
+    """Run a command against a stub, with credentials and configuration of its own, and return what it took.
+
+    ``more`` is what else its environment holds. Without AWS's rates there is no lower bound to measure against.
+    This process imports nothing heavy: a child's peak memory counts from the parent's size.
+    """
+    environment = credentials(url, folder) | more
     started = time.monotonic()
     with (folder / "out").open("w") as out, (folder / "err").open("w") as err:
         process = subprocess.Popen(command, cwd=folder, env=environment, stdout=out, stderr=err)  # noqa: S603
@@ -170,7 +180,7 @@ def show(title: str, numbers: dict[str, Any], tables: int) -> None:
     if "ratio_to_bound" in numbers:
         bound, slowest = numbers["bound_seconds"], numbers["slowest_operation"]
         print(f"  to lower bound   {numbers['ratio_to_bound']:8.3f} x {bound:.1f} s ({slowest})")
-    print(f"  everything else  {numbers['everything_else_seconds']:8.1f} s until its last call")
+        print(f"  everything else  {numbers['everything_else_seconds']:8.1f} s until its last call")
     print(f"  CPU time         {numbers['cpu_seconds']:8.1f} s (the stub's own: {numbers['stub_cpu_seconds']:.1f} s)")
     print(f"  peak memory      {numbers['peak_memory_mb']:8.1f} MB")
     print(f"  calls            {numbers['calls_total']:8}, {numbers['calls_total'] / tables:.2f} a table")
@@ -198,14 +208,16 @@ def main() -> None:
     )
     parser.add_argument("--latency-ms", type=float, default=30, help="of every call (default 30)")
     parser.add_argument("--pace", default="documented", choices=["documented", "adaptive", "off"])
+    parser.add_argument("--rates", default="aws", choices=["aws", "off"], help="that the stub keeps to (default aws)")
+    parser.add_argument("--source", default="live", choices=["live", "config"])
     parser.add_argument("--naive", action="store_true", help="also measure 32 threads without pacing")
     parser.add_argument("--format", default="text", choices=["text", "json"])
     options = parser.parse_args()
     regions = REGIONS[: options.regions]
     results = {}
     empty = OTHERS[: options.empty_regions]
-    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty) as url:
-        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder))
+    with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms, empty, options.rates) as url:
+        results["ddbaudit"] = audit(url, (*regions, *empty), options.pace, Path(folder), "--source", options.source)
     if options.naive:
         with tempfile.TemporaryDirectory() as folder, stub(options.tables, options.latency_ms) as url:
             results["naive"] = naive(url, regions, Path(folder))

@@ -38,6 +38,12 @@ ZONES = ("a", "b", "c")
 CREATED = 1_760_000_000
 ORGANIZATION, ROOT, UNIT = "o-exampleorgid", "r-abcd", "ou-abcd-11111111"
 
+#: Members of the organisation besides ACCOUNT are numbered from here on.
+FIRST_MEMBER = 200000000000
+
+#: An access key id that AssumeRole gives out ends in the account's number.
+TEMPORARY = "ASIA0000"
+
 #: The policies of AWS that every target of an organisation has.
 MANAGED = {"SERVICE_CONTROL_POLICY": "FullAWSAccess", "RESOURCE_CONTROL_POLICY": "RCPFullAWSAccess"}
 
@@ -62,6 +68,7 @@ RATES: dict[str, float] = DOCUMENTED_RATES | {
     "kms:GetKeyPolicy": 1000,
     "kms:ListGrants": 100,
     "dynamodb:GetResourcePolicy": 2500,
+    "dynamodb:DescribeKinesisStreamingDestination": 2500,
 }
 
 #: What only Prowler's DynamoDB checks ask; a member account may not ask for its own entry in the organisation.
@@ -140,13 +147,17 @@ class World:
     """The answers: every region has the same tables, a tenth as many keys, one network, one DAX cluster.
 
     The account has a role for every ten tables, and stands below one organisational unit. Regions that are ``empty``
-    have neither tables nor clusters.
+    have neither tables nor clusters. The organisation has some ``accounts``, all alike.
     """
 
-    def __init__(self, tables: int, empty: Collection[str] = ()) -> None:
+    def __init__(self, tables: int, empty: Collection[str] = (), accounts: int = 1) -> None:
         """Name the tables; table ``n`` differs from its neighbours by what divides ``n``."""
         self.names = [f"table-{number:05}" for number in range(tables)]
         self.empty = frozenset(empty)
+        self.started = time.time()
+        self.members = {ACCOUNT: "shop"} | {
+            str(FIRST_MEMBER + number): f"shop-{number}" for number in range(1, accounts)
+        }
 
     def answer(self, operation: str, region: str, params: dict[str, Any]) -> dict[str, Any]:
         """Return an operation's answer.
@@ -332,6 +343,36 @@ class World:
         status = {"name": "default", "recording": True, "lastStatus": "SUCCESS", "lastStartTime": CREATED}
         return {"ConfigurationRecordersStatus": [status]}
 
+    def _config_select_resource_config(self, region: str, params: Params) -> dict[str, Any]:
+        names = [] if region in self.empty else self.names
+        page = _page(names, params.get("NextToken"), params.get("Limit", 25))
+        more = {"NextToken": page[-1]} if page and page[-1] != names[-1] else {}
+        return {"Results": [json.dumps(self._item(region, name)) for name in page], **more}
+
+    def _config_select_aggregate_resource_config(self, region: str, params: Params) -> dict[str, Any]:
+        """Answer a query that names the region it is about."""
+        found = re.search(r"awsRegion = '([a-z0-9-]+)'", params["Expression"])
+        return self._config_select_resource_config(found[1] if found else region, params)
+
+    def _item(self, region: str, name: str) -> dict[str, Any]:
+        """Return what AWS Config recorded of a table: its published properties have no window of recovery."""
+        answer = self._dynamodb_describe_continuous_backups(region, {"TableName": name})
+        recovery = answer["ContinuousBackupsDescription"]["PointInTimeRecoveryDescription"]
+        backups = {
+            "continuousBackupsStatus": "ENABLED",
+            "pointInTimeRecoveryDescription": {"pointInTimeRecoveryStatus": recovery["PointInTimeRecoveryStatus"]},
+        }
+        return {
+            "accountId": ACCOUNT,
+            "awsRegion": region,
+            "arn": table_arn(region, name),
+            "resourceType": "AWS::DynamoDB::Table",
+            "resourceId": name,
+            "configurationItemCaptureTime": "2026-01-31T09:30:00.123Z",
+            "configurationItemStatus": "OK",
+            "supplementaryConfiguration": {"ContinuousBackupsDescription": backups, "Tags": []},
+        }
+
     def _config_describe_delivery_channels(self, region: str, params: Params) -> dict[str, Any]:
         return {"DeliveryChannels": [{"name": "default", "s3BucketName": "config-bucket"}]}
 
@@ -417,14 +458,30 @@ class World:
         return {"Roots": [{"Id": ROOT, "Name": "Root", "PolicyTypes": types}]}
 
     def _organizations_list_accounts(self, region: str, params: Params) -> dict[str, Any]:
-        accounts = {ACCOUNT: "shop", "210987654321": "management"}
-        return {"Accounts": [{"Id": one, "Name": name, "Status": "ACTIVE"} for one, name in accounts.items()]}
+        accounts = self.members if len(self.members) > 1 else self.members | {"210987654321": "management"}
+        page = _page(list(accounts), params.get("NextToken"), 20)
+        more = {"NextToken": page[-1]} if page and page[-1] != list(accounts)[-1] else {}
+        return {"Accounts": [{"Id": one, "Name": accounts[one], "Status": "ACTIVE"} for one in page], **more}
 
     def _organizations_list_accounts_for_parent(self, region: str, params: Params) -> dict[str, Any]:
         return self._organizations_list_accounts(region, params) if params["ParentId"] == UNIT else {"Accounts": []}
 
     def _organizations_list_organizational_units_for_parent(self, region: str, params: Params) -> dict[str, Any]:
         return {"OrganizationalUnits": [{"Id": UNIT, "Name": "shops"}] if params["ParentId"] == ROOT else []}
+
+    def _organizations_list_policies(self, region: str, params: Params) -> dict[str, Any]:
+        return self._organizations_list_policies_for_target(region, params)
+
+    def _organizations_list_targets_for_policy(self, region: str, params: Params) -> dict[str, Any]:
+        targets = [(ROOT, "ROOT"), (UNIT, "ORGANIZATIONAL_UNIT"), *((one, "ACCOUNT") for one in self.members)]
+        return {"Targets": [{"TargetId": one, "Type": kind} for one, kind in targets]}
+
+    def _sts_assume_role(self, region: str, params: Params) -> dict[str, Any]:
+        account = params["RoleArn"].split(":")[4]
+        if account not in self.members:
+            raise Refused("AccessDenied", 403)
+        credentials = {"AccessKeyId": TEMPORARY + account, "SecretAccessKey": "benchmark", "SessionToken": "benchmark"}
+        return {"Credentials": credentials | {"Expiration": time.time() + 3600}}
 
     def _organizations_list_parents(self, region: str, params: Params) -> dict[str, Any]:
         if params["ChildId"] == UNIT:
@@ -564,7 +621,7 @@ class World:
             {
                 "ResourceArn": table_arn(region, name),
                 "ResourceType": "DynamoDB",
-                "LastBackupTime": int(time.time()) - 3600,
+                "LastBackupTime": int(self.started) - 3600,
                 "LastBackupVaultArn": f"arn:aws:backup:{region}:{ACCOUNT}:backup-vault:tables",
             }
             for name in page
@@ -941,12 +998,26 @@ def encode(operation: str, answer: dict[str, Any]) -> bytes:
         held = answer[payload] if payload else answer
         return _xml(root, held, root.serialization.get("name", root.name)).encode()
     if protocol not in ("ec2", "query"):
-        return json.dumps(answer).encode()
+        return json.dumps(_wired(shape, answer)).encode()
     name = f"{model(operation).name}Response"
     inner = "".join(_members(shape, answer))
     if protocol == "query":
         inner = f"<{model(operation).name}Result>{inner}</{model(operation).name}Result>"
     return f"<{name}>{inner}<requestId>0</requestId></{name}>".encode()
+
+
+def _wired(shape: Shape, value: Any) -> Any:
+    """Return a value with the names that stand on the wire, which are not those of boto3 everywhere."""
+    if isinstance(shape, StructureShape) and isinstance(value, dict):
+        members = shape.members
+        return {
+            members[name].serialization.get("name", name): _wired(members[name], one) for name, one in value.items()
+        }
+    if isinstance(shape, ListShape):
+        return [_wired(shape.member, one) for one in value]
+    if isinstance(shape, MapShape):
+        return {key: _wired(shape.value, one) for key, one in value.items()}
+    return value
 
 
 def _members(shape: StructureShape, values: dict[str, Any]) -> Iterator[str]:
@@ -993,6 +1064,7 @@ class Stub:
         tables: Tables in every region.
         clock: Returns seconds.
         empty: Regions without tables.
+        accounts: Accounts of the organisation.
         rates: Keep to AWS's rates.
         throttle: Calls in a hundred that are throttled besides, whatever their rate, by chance and the same each time.
     """
@@ -1002,28 +1074,32 @@ class Stub:
         tables: int,
         clock: Callable[[], float] = time.monotonic,
         empty: Collection[str] = (),
+        accounts: int = 1,
         rates: bool = True,
         throttle: float = 0,
     ) -> None:
         """Start with full buckets, nothing seen."""
-        self._world, self._clock = World(tables, empty), clock
+        self._world, self._clock = World(tables, empty, accounts), clock
         self._rates, self._throttle, self._chance = rates, throttle / 100, random.Random(1)  # noqa: S311
-        self._buckets: dict[tuple[str, str], Bucket] = {}
+        self._buckets: dict[tuple[str, str, str], Bucket] = {}
         self._seen: dict[tuple[str, str], Seen] = {}
 
-    def answer(self, operation: str, region: str, params: dict[str, Any]) -> tuple[int, bytes]:
+    def answer(self, operation: str, region: str, params: Params, account: str = ACCOUNT) -> tuple[int, bytes]:
         """Return the HTTP status and the body for one call, that counts against the operation's rate."""
         now, key = self._clock(), (region, operation)
         protocol = model(operation).service_model.resolved_protocol
         seen = self._seen.setdefault(key, Seen(first=now))
         seen.calls, seen.last = seen.calls + 1, now
-        bucket = self._buckets.setdefault(key, Bucket(RATES.get(operation, DEFAULT_RATE), at=now))
+        bucket = self._buckets.setdefault((account, *key), Bucket(RATES.get(operation, DEFAULT_RATE), at=now))
         if self._chance.random() < self._throttle or (self._rates and not bucket.take(now)):
             seen.throttled += 1
             status, code = THROTTLING[protocol]
             return status, error(protocol, code)
         try:
-            return 200, encode(operation, self._world.answer(operation, region, params))
+            answer = self._world.answer(operation, region, params)
+            if isinstance(answer.get("Content"), bytes):  # a report, which is encoded once more
+                answer["Content"] = answer["Content"].replace(ACCOUNT.encode(), account.encode())
+            return 200, encode(operation, answer)
         except Refused as refused:
             return refused.status, error(protocol, refused.code)
 
@@ -1090,9 +1166,15 @@ def parse(path: str, headers: dict[str, str], body: bytes, method: str = "POST")
     return f"{service}:{params.get('Action', '')}", region, params
 
 
+def asker(headers: dict[str, str]) -> str:
+    """Return the number of the account whose credentials signed a request."""
+    key = headers.get("authorization", "").partition("Credential=")[2].partition("/")[0]
+    return key.removeprefix(TEMPORARY) if key.startswith(TEMPORARY) else ACCOUNT
+
+
 async def serve(stub: Stub, latency: float, port: int = 0) -> None:
     """Serve until cancelled; prints the port first."""
-    known = answered()
+    known = answered() | {"sts:AssumeRole"}
 
     async def respond(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -1104,9 +1186,15 @@ async def serve(stub: Stub, latency: float, port: int = 0) -> None:
                 if path == "/stats":
                     status, answer = 200, json.dumps(stub.stats()).encode()
                 else:
-                    operation, region, params = parse(path, headers, body, method)
+                    # All accounts are alike but for their number, and numbers are equally long.
+                    asking = asker(headers)
+                    own, this = asking.encode(), ACCOUNT.encode()
+                    alike = path.replace(asking, ACCOUNT), body.replace(own, this)
+                    operation, region, params = parse(alike[0], headers, alike[1], method)
                     if operation in known:
-                        status, answer = stub.answer(operation, region, params)
+                        status, answer = stub.answer(operation, region, params, asking)
+                        if not operation.startswith(("organizations:", "sts:AssumeRole")):
+                            answer = answer.replace(this, own)
                     else:
                         print(f"stub: not answered: {operation} {method} {path}", file=sys.stderr, flush=True)
                         status, answer = 400, error("json", "UnknownOperationException")
@@ -1146,6 +1234,7 @@ def check(tables: int = 60) -> None:
         "Filter": "SERVICE_CONTROL_POLICY",
         "ParentId": ROOT,
         "PolicyId": "p-FullAWSAccess",
+        "Expression": f"SELECT arn WHERE awsRegion = '{HOME}'",
         "ExportArn": f"{table_arn(HOME, world.names[0])}/export/1",
         "IdentityPoolId": f"{HOME}:00000000-1111-4222-8333-444455556666",
     }
@@ -1165,12 +1254,19 @@ def main() -> None:
     parser.add_argument("--tables", type=int, default=1000, help="tables in every region")
     parser.add_argument("--latency-ms", type=float, default=30, help="time until an answer leaves")
     parser.add_argument("--empty", nargs="*", default=[], metavar="REGION", help="regions without tables")
+    parser.add_argument("--accounts", type=int, default=1, help="accounts of the organisation, all alike")
     parser.add_argument("--rates", default="aws", choices=["aws", "off"], help="AWS's rates, or none (default aws)")
     parser.add_argument("--throttle", type=float, default=0, metavar="PERCENT", help="calls throttled by chance")
     parser.add_argument("--port", type=int, default=0, help="default: any that is free")
     options = parser.parse_args()
     check()
-    stub = Stub(options.tables, empty=options.empty, rates=options.rates == "aws", throttle=options.throttle)
+    stub = Stub(
+        options.tables,
+        empty=options.empty,
+        accounts=options.accounts,
+        rates=options.rates == "aws",
+        throttle=options.throttle,
+    )
     for operation in sorted(answered()):
         model(operation)  # loaded before the clock runs
     asyncio.run(serve(stub, options.latency_ms / 1000, options.port))

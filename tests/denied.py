@@ -7,7 +7,7 @@ without the operation do turn; no resource that another call names leaves the re
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 
 import botocore.exceptions
 
@@ -241,7 +241,7 @@ def undisturbed() -> Judgement:
 
 
 def namers(resource: Resource) -> set[Resource | None]:
-    """Return what leads to a resource: its region, its account, and the tables that name it."""
+    """Return what leads to a resource: its region, its account, the tables that name it, and what leads to these."""
     tables = {
         table
         for table, settings in inventory().facts[TableSettings].items()
@@ -255,7 +255,8 @@ def namers(resource: Resource) -> set[Resource | None]:
     # An alarm stands in the region of its log group, which says what is not known of alarms.
     near: list[Resource] = inventory().of_kind(LogGroup)
     groups = {one for one in near if isinstance(resource, Alarm) and region_of(one) == region_of(resource)}
-    return {region_of(resource), account, *tables, *regions, *groups}
+    further = {one for table in tables for one in (region_of(table), account_of(table))}
+    return {region_of(resource), account, *tables, *further, *regions, *groups}
 
 
 def disturbed(operations: Iterable[str], fault: str | Exception) -> Judgement:
@@ -268,13 +269,22 @@ def by_key(findings: Iterable[Finding]) -> dict[tuple[str, str, str | None], Fin
 
 
 def operations() -> list[str]:
-    return sorted(recording().operations - {"sts:GetCallerIdentity"})
+    return sorted(set(recording().models) - {"sts:GetCallerIdentity"})
 
 
 def turned(operations: tuple[str, ...], fault: str | Exception) -> set[str]:
     """Return the rules whose verdicts change when some operations fail; none may change but to unknown."""
-    before, after = by_key(undisturbed().findings), by_key(disturbed(operations, fault).findings)
-    permissions = {IAM_ACTIONS.get(one, one) for one in operations}
+    return changes(disturbed(operations, fault), {IAM_ACTIONS.get(one, one) for one in operations})
+
+
+def changes(judgement: Judgement, permissions: Container[str | None]) -> set[str]:
+    """Return the rules whose verdicts are not the undisturbed ones, all of them unknown with a reason.
+
+    Args:
+        judgement: Of a disturbed run.
+        permissions: What a verdict that changed may name as missing.
+    """
+    before, after = by_key(undisturbed().findings), by_key(judgement.findings)
     changed = set()
     for key, finding in before.items():
         now = after.get(key)
@@ -284,7 +294,7 @@ def turned(operations: tuple[str, ...], fault: str | Exception) -> set[str]:
             assert said & namers(finding.resource), f"{key} disappeared"
             changed.add(finding.rule)
         elif now.status is not finding.status:
-            assert now.status is Status.UNKNOWN, f"{key}: {finding.status} became {now.status}"
+            assert now.status is Status.UNKNOWN, f"{key}: {finding.status} became {now.status}: {now}"
             assert now.missing_permission in permissions, f"{key}: {now}"
             changed.add(finding.rule)
     for key, now in after.items():

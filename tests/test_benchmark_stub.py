@@ -40,6 +40,31 @@ def test_an_audit_of_twenty_tables_is_complete() -> None:
     assert numbers["peak_memory_mb"] > 0
 
 
+def test_from_aws_config_only_a_replica_elsewhere_takes_a_call_of_its_own() -> None:
+    command = [sys.executable, str(COLLECT), "--tables", "20", "--latency-ms", "0", "--format", "json"]
+    command += ["--source", "config"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)  # noqa: S603
+    assert done.returncode == 0, done.stderr
+    numbers = json.loads(done.stdout)["ddbaudit"]
+    assert (numbers["calls"][BACKUPS], numbers["calls"]["config:SelectResourceConfig"]) == (1, 1)
+    assert (numbers["calls_lost"], set(numbers["unknown"])) == (0, {"partial_data"})
+    assert set(numbers["calls"]) <= declared_operations()
+
+
+def test_rows_of_aws_config_come_a_hundred_a_page_from_an_aggregator_too() -> None:
+    world = stub.World(250)
+    for operation in ("config:SelectResourceConfig", "config:SelectAggregateResourceConfig"):
+        found: list[str] = []
+        asked: dict[str, Any] = {"Expression": "SELECT arn WHERE awsRegion = 'us-east-1'", "Limit": 100}
+        while True:
+            answer = world.answer(operation, "us-east-1", asked)
+            found += [json.loads(row)["arn"] for row in answer["Results"]]
+            if "NextToken" not in answer:
+                break
+            asked["NextToken"] = answer["NextToken"]
+        assert found == [stub.table_arn("us-east-1", name) for name in world.names]
+
+
 def test_every_answer_has_the_shape_that_botocore_expects() -> None:
     stub.check()
 

@@ -27,7 +27,7 @@ from auditor.facts import (
 from auditor.facts.base import VANISHED, SignatureError
 from auditor.inventory import Caller, CallError, Inventory, Scope
 from auditor.report import RunInfo, exit_line
-from auditor.resources import Account, Key, Region, Resource, Subnet, Table
+from auditor.resources import Account, Bucket, Key, Region, Resource, Subnet, Table
 from auditor.rule_api import Rule
 
 ACCOUNT = Account("111122223333")
@@ -486,3 +486,21 @@ def test_what_was_deleted_during_the_audit_is_told_from_what_is_not_part_of_it()
     made = with_tables(inventory(), gone)
     made.vanished.add(gone)
     assert Resolver(made, Config()).across(TableSettings, Table)[gone] is VANISHED
+
+
+@declare
+def account_exports(account: Account) -> Verdict:
+    """Buckets are named.
+
+    Why.
+    """
+    return failed("exported", about=Bucket(account, "exports"))
+
+
+def test_what_several_accounts_name_stands_once_in_the_report() -> None:
+    other = Account("222233334444")
+    made = Inventory(Caller("111122223333", "arn"), (Scope(other, "b", (HERE,)), Scope(ACCOUNT, "a", (HERE,))))
+    for account in (other, ACCOUNT):
+        made.put(account, RegionScope((HERE,), chosen=True))
+    outcome = judge(made, loaded(account_exports), Config())
+    assert [one for one in outcome.resources if isinstance(one, Bucket)] == [Bucket(ACCOUNT, "exports")]

@@ -17,7 +17,7 @@ from auditor.engine import judge
 from auditor.errors import UsageError
 from auditor.facts import Gap, KeySettings, Reason, TableNames, TableSettings, TrailInfo
 from auditor.facts.base import RAW
-from auditor.inventory import Caller, CallError, Inventory, Scope, dumps, loads, read, save
+from auditor.inventory import Caller, CallError, Inventory, Scope, dumps, loads, save
 from auditor.packs import built_in
 from auditor.resources import (
     KINDS,
@@ -31,6 +31,7 @@ from auditor.resources import (
     Stream,
     Table,
 )
+from auditor.snapshot import read
 
 CALLER = Caller("111122223333", "arn:aws:sts::111122223333:assumed-role/auditor/me")
 ACCOUNT = Account("111122223333")

@@ -127,3 +127,30 @@ def test_rules_that_look_at_no_items_get_no_more_with_sampling() -> None:
 def test_the_policy_with_sampling_fits_into_a_managed_policy_too() -> None:
     document = permissions.policy(RULES.values(), sampling=True)
     assert len(re.sub(r"\s", "", json.dumps(document))) <= LIMIT
+
+
+# With AWS Config
+
+
+def asked_of_config(*rules: Rule, aggregator: bool = False) -> set[str]:
+    statements = permissions.policy(rules, source="config", aggregator=aggregator)["Statement"]
+    (added,) = [one for one in statements if one["Sid"] == "ReadConfig"]
+    return set(added["Action"])
+
+
+def test_queries_of_aws_config_are_allowed_where_they_are_asked_and_no_others() -> None:
+    recorders = {"config:DescribeConfigurationRecorders", "config:DescribeConfigurationRecorderStatus"}
+    rule = RULES["table-pitr"]
+    assert asked_of_config(rule) == recorders | {"config:SelectResourceConfig"}
+    assert asked_of_config(rule, aggregator=True) == recorders | {"config:SelectAggregateResourceConfig"}
+    assert not any(":Select" in action for action in allowed(*RULES.values()))
+
+
+def test_rules_that_need_nothing_that_is_recorded_get_no_more_with_aws_config() -> None:
+    rule = RULES["table-deletion-protection"]
+    assert permissions.policy([rule], source="config") == permissions.policy([rule])
+
+
+def test_the_policy_with_aws_config_fits_into_a_managed_policy_too() -> None:
+    document = permissions.policy(RULES.values(), source="config", sampling=True)
+    assert len(re.sub(r"\s", "", json.dumps(document))) <= LIMIT

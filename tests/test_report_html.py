@@ -4,14 +4,16 @@ import base64
 import dataclasses
 import gzip
 import json
+from datetime import UTC, datetime
 from typing import Any
 
+import jsonschema
 import pytest
 
 from auditor import Severity, Status, packs, report_data
 from auditor.inventory import CallError, Scope
-from auditor.render import html_report, json_report
-from auditor.report import Report
+from auditor.render import html_report, json_report, report_schema
+from auditor.report import FactsAsOf, Recorded, Report
 from auditor.resources import Account, Region
 from auditor.wording import PRACTICES
 from tests import reports
@@ -44,6 +46,36 @@ def test_the_head_says_who_looked_at_what_when_and_how() -> None:
         "arn:aws:sts::111122223333:assumed-role/auditor/run",
     ):
         assert part in text
+
+
+def test_the_head_says_how_old_what_aws_config_recorded_is() -> None:
+    assert "AWS Config" not in read(MIXED).one("header", class_="top").text
+    moments = [datetime(2026, 1, day, 8, 30, tzinfo=UTC) for day in (3, 1, 4, 2)]
+    recorded = (
+        Recorded(SHOP.id, "eu-west-1", "PointInTimeRecovery", moments[1], moments[0], 1200),
+        Recorded(SHOP.id, "us-west-2", "PointInTimeRecovery", moments[3], moments[2], 34),
+    )
+    report = dataclasses.replace(reports.mixed(), facts_as_of=FactsAsOf({SHOP.id: moments[0]}, recorded))
+    assert (
+        "AWS Config point-in-time recovery of 1,234 tables, as recorded from 2026-01-01 08:30:00 UTC to "
+        "2026-01-04 08:30:00 UTC"
+    ) in shown(report).one("header", class_="top").text
+    document = json.loads(json_report(report))
+    jsonschema.Draft202012Validator(report_schema()).validate(document)
+    assert document["run"]["factsAsOf"] == {
+        "live": [{"account": SHOP.id, "since": "2026-01-03T08:30:00Z"}],
+        "config": [
+            {
+                "account": SHOP.id,
+                "region": region,
+                "fact": "PointInTimeRecovery",
+                "oldest": f"2026-01-0{oldest}T08:30:00Z",
+                "newest": f"2026-01-0{newest}T08:30:00Z",
+                "tables": tables,
+            }
+            for region, oldest, newest, tables in (("eu-west-1", 1, 3, 1200), ("us-west-2", 2, 4, 34))
+        ],
+    }
 
 
 def test_many_accounts_are_named_in_the_table_only() -> None:

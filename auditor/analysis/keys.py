@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from auditor.facts import EncryptionKey, Gap, KeyAliases, KeySettings, KeyUse, Reason, TableSettings, derive
-from auditor.resources import Key, Table
+from auditor.facts.base import once
+from auditor.resources import Key, Region, Table
 
 #: The alias of the AWS managed key that DynamoDB makes in a region when a table first asks for it.
 AWS_MANAGED_ALIAS = "alias/aws/dynamodb"
@@ -42,9 +43,24 @@ def encryption_key(
 @derive
 def key_use(key: Key, tables: Mapping[Table, TableSettings | Gap]) -> KeyUse:
     """Find the tables whose settings name the key."""
-    users = [
-        (table, settings)
-        for table, settings in tables.items()
-        if isinstance(settings, TableSettings) and settings.key == key
-    ]
-    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)))
+    users, unread = once(tables, _users).get(key, []), once(tables, _unread).get(key.region)
+    return KeyUse(tuple(sorted(users, key=lambda user: user[0].arn)), unread)
+
+
+def _users(tables: Mapping[Table, TableSettings | Gap]) -> dict[Key, list[tuple[Table, TableSettings]]]:
+    """Return the tables by the key that their settings name."""
+    found: dict[Key, list[tuple[Table, TableSettings]]] = {}
+    for table, settings in tables.items():
+        if isinstance(settings, TableSettings) and settings.key is not None:
+            found.setdefault(settings.key, []).append((table, settings))
+    return found
+
+
+def _unread(tables: Mapping[Table, TableSettings | Gap]) -> dict[Region, Gap]:
+    """Return by region why a table's settings are not known, the first table's with them."""
+    found: dict[Region, Gap] = {}
+    for table in sorted(table for table, settings in tables.items() if isinstance(settings, Gap)):
+        gap = tables[table]
+        assert isinstance(gap, Gap)
+        found.setdefault(table.region, gap)
+    return found

@@ -34,6 +34,7 @@ from auditor.facts import (
     Vpcs,
     derive,
 )
+from auditor.facts.base import once
 from auditor.resources import Region, Subnet, Vpc
 
 #: From worst to best; the worst way of any address is the subnet's.
@@ -82,21 +83,53 @@ def endpoints_in(endpoints: VpcEndpoints, vpc_id: str, region: str, kind: str) -
     )
 
 
-def _workloads(region: Region, held: Mapping[Region, NetworkInterfaces | Gap]) -> list[NetworkInterface] | Gap:
-    """Return the workload interfaces in an owner's region, those in shared subnets as their users see them included.
+@dataclass
+class _Seen:
+    """The workload interfaces of one region as the accounts see them: who sees which, by subnet and by VPC."""
+
+    gap: Gap | None = None
+    by_subnet: dict[str, list[tuple[Region, NetworkInterface]]] = field(default_factory=dict)
+    by_vpc: dict[str, list[tuple[Region, NetworkInterface]]] = field(default_factory=dict)
+
+
+def _seen(held: Mapping[Region, NetworkInterfaces | Gap]) -> dict[str, _Seen]:
+    """Return them by the region's name."""
+    found: dict[str, _Seen] = {}
+    for where in sorted(held):
+        answer, seen = held[where], found.setdefault(where.name, _Seen())
+        if isinstance(answer, Gap):
+            seen.gap = seen.gap or answer
+        elif isinstance(answer, NetworkInterfaces):
+            for one in answer.interfaces:
+                if is_workload(one):
+                    seen.by_subnet.setdefault(one.subnet.name, []).append((where, one))
+                    seen.by_vpc.setdefault(one.vpc_id, []).append((where, one))
+    return found
+
+
+def _workloads(place: Subnet | Vpc, held: Mapping[Region, NetworkInterfaces | Gap]) -> list[NetworkInterface] | Gap:
+    """Return the workload interfaces in a subnet or VPC, those in shared subnets as their users see them included.
 
     An owner sees all interfaces in its subnets: what another account's answer lacks matters only without its own.
     """
-    answers = {where: held[where] for where in sorted(held) if where.name == region.name}
-    own = answers.get(region)
-    gaps = [one for one in (own, *answers.values()) if isinstance(one, Gap)]
-    if gaps and not isinstance(own, NetworkInterfaces):
-        return gaps[0]
-    known = (one for one in (own, *answers.values()) if isinstance(one, NetworkInterfaces))
+    own, seen = held.get(place.region), once(held, _seen).get(place.region.name, _Seen())
+    if isinstance(own, Gap):
+        return own
+    if seen.gap is not None and own is None:
+        return seen.gap
+    here = (seen.by_subnet if isinstance(place, Subnet) else seen.by_vpc).get(place.name, [])
     found: dict[str, NetworkInterface] = {}
-    for one in (one for interfaces in known for one in interfaces.interfaces if is_workload(one)):
+    for _, one in sorted(here, key=lambda pair: pair[0] != place.region):  # the owner's word first
         found.setdefault(one.id, one)
     return list(found.values())
+
+
+def _paths(held: Mapping[Subnet, SubnetPath | Gap]) -> dict[tuple[str, str], list[SubnetPath | Gap]]:
+    """Return the subnets' paths by region's and subnet's name: one subnet may have several owners to look at."""
+    found: dict[tuple[str, str], list[SubnetPath | Gap]] = {}
+    for subnet, path in held.items():
+        found.setdefault((subnet.region.name, subnet.name), []).append(path)
+    return found
 
 
 @dataclass
@@ -230,10 +263,9 @@ def subnet_path(
     blocking: BlockPublicAccess | Gap,
 ) -> SubnetPath | Gap:
     """Find the worst way by which workloads of a subnet reach DynamoDB."""
-    workloads = _workloads(subnet.region, interfaces)
-    if isinstance(workloads, Gap):
-        return workloads
-    here = [one for one in workloads if one.subnet.name == subnet.name]
+    here = _workloads(subnet, interfaces)
+    if isinstance(here, Gap):
+        return here
     info = None
     if not isinstance(subnets, Gap):
         info = next((one for one in subnets.subnets if one.subnet == subnet), None)
@@ -370,10 +402,10 @@ def vpc_coverage(
     owners = _owners(vpc.name, vpcs, subnets)
     if owners and vpc.region not in owners:
         return VpcCoverage(())  # shared with this account: it is judged under its owner's ARN
-    workloads = _workloads(vpc.region, interfaces)
+    workloads = _workloads(vpc, interfaces)
     if isinstance(workloads, Gap):
         return workloads
-    here = sorted({one.subnet.name for one in workloads if one.vpc_id == vpc.name})
+    here = sorted({one.subnet.name for one in workloads})
     if not here:
         return VpcCoverage(())
     if not owners and isinstance(vpcs, Gap) and vpcs.action:
@@ -389,7 +421,8 @@ def vpc_coverage(
     gateways = endpoints_in(endpoints, vpc.name, vpc.region.name, "gateway")
     serving = [endpoint for endpoint in gateways if endpoint.state == "available"]
     uncovered = [table_id for table_id, table in used.items() if not _serves(serving, table)]
-    known = [path for subnet, path in paths.items() if subnet.name in here and subnet.region.name == vpc.region.name]
+    by_name = once(paths, _paths)
+    known = [path for subnet_id in here for path in by_name.get((vpc.region.name, subnet_id), [])]
     judged = [path for path in known if isinstance(path, SubnetPath) and path.workload]
     gaps = [path for path in known if isinstance(path, Gap)]
     broken = not serving and any(endpoint.state not in ("deleting", "deleted") for endpoint in gateways)

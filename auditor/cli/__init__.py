@@ -6,10 +6,12 @@ What is heavy (boto3, jinja2, moto) is imported by the command that needs it.
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import IO
 
 import click
 
@@ -26,9 +28,14 @@ COMMANDS = {
     "diff": ("auditor.cli.diff", "Compare two reports: new, fixed, unchanged findings."),
     "baseline": ("auditor.cli.baseline", "Write or check the file of accepted findings."),
     "config-rule": ("auditor.cli.config_rule", "Deploy the auditor as a rule of AWS Config, or try it."),
+    "org-audit": ("auditor.cli.org_audit", "Audit an organisation with AWS Step Functions."),
     "init": ("auditor.cli.settings", "Write a commented ddbaudit.yaml."),
     "schema": ("auditor.cli.settings", "Print the JSON Schema of the report or of the configuration."),
 }
+
+
+#: What a disk says that takes no more.
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EIO)
 
 
 class LazyGroup(click.Group):
@@ -80,6 +87,13 @@ def cli() -> None:
     """
 
 
+def begin_log(level: int) -> None:
+    """Let another process of ours write to the log on stderr."""
+    logger = logging.getLogger("auditor")
+    logger.addHandler(_Log())
+    logger.setLevel(level)
+
+
 def run_main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code (see the README's table); never a traceback for bad input."""
     logger = logging.getLogger("auditor")
@@ -91,10 +105,7 @@ def run_main(arguments: Sequence[str] | None = None) -> int:
         return _run(arguments)
     except (BrokenPipeError, SystemExit):
         # The reader of our output has gone (click and rich turn that into SystemExit); nobody is left to tell.
-        # Keep Python's own flush at exit quiet.
-        for stream in (sys.stdout, sys.stderr):
-            with contextlib.suppress(OSError, ValueError):
-                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+        _give_up(sys.stdout, sys.stderr)
         return 141
     finally:
         logger.removeHandler(handler)
@@ -118,17 +129,33 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _end(error.message, error.hint, error.exit_code)
     except BrokenPipeError:
         raise
+    except OSError as error:
+        if error.errno not in FULL:
+            return _internal(error)
+        _give_up(sys.stdout)
+        return _end(f"the output cannot be written: {error.strerror}.", "Make room where it is sent to.", 2)
     except (Exception, SystemExit) as error:
         if isinstance(error, SystemExit) and error.code == 1:
             raise  # what click and rich make of a broken pipe
-        logging.getLogger(__name__).debug("internal error", exc_info=True)
-        text = " ".join(str(error).split())
-        return _end(
-            f"internal error: {type(error).__name__}: {text}",
-            "DDBAUDIT_LOG_LEVEL=debug in the environment shows where; please report it.",
-            1,
-        )
+        return _internal(error)
     return result if isinstance(result, int) else 0
+
+
+def _internal(error: BaseException) -> int:
+    logging.getLogger(__name__).debug("internal error", exc_info=error)
+    text = " ".join(str(error).split())
+    return _end(
+        f"internal error: {type(error).__name__}: {text}",
+        "DDBAUDIT_LOG_LEVEL=debug in the environment shows where; please report it.",
+        1,
+    )
+
+
+def _give_up(*streams: IO[str]) -> None:
+    """Send what is left in streams that take no more to nowhere: Python's own flush at exit keeps quiet then."""
+    for stream in streams:
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _Log(logging.Handler):

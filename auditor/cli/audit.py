@@ -11,7 +11,7 @@ import sys
 import tempfile
 import typing
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,16 +20,19 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from auditor import __version__, acceptance, comparison, engine, inventory
+from auditor import __version__, acceptance, comparison, engine, inventory, snapshot
 from auditor.acceptance import AcceptanceFile
 from auditor.cli.options import (
     LEVELS,
     Settings,
     Text,
     blaming,
+    check_source,
+    config_source,
     manners,
     option,
     organisation,
+    origin,
     scope,
     selection,
     settle,
@@ -45,7 +48,6 @@ from auditor.rule_api import Severity
 
 if TYPE_CHECKING:
     from auditor.custom import Template
-    from auditor.sources.aws.organisation import Closed
     from auditor.sources.aws.scheduler import Progress
     from auditor.sources.aws.session import Access
 
@@ -68,6 +70,7 @@ output = together(
     option("--output", metavar="DIR", default="ddbaudit-report", show_default=True, help="Where reports go."),
     option("--from", "snapshot", metavar="SNAPSHOT", help="Audit a snapshot file instead of AWS; no network."),
     option("--save-snapshot", metavar="FILE", help="Also keep the inventory (gzip when it ends in .gz)."),
+    option("--resume", metavar="FILE", help="Go on with the --save-snapshot of an --org run that was cut off."),
     option(
         "--fail-on",
         type=click.Choice([*LEVELS, "none"]),
@@ -87,6 +90,7 @@ output = together(
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -99,6 +103,7 @@ def run(context: click.Context, /, **_: Any) -> int:
     settings = settle(context)
     check_writable(settings)
     check_organisation(settings)
+    check_source(settings)
     started = now()
     against = standards(settings, started)
     if settings["snapshot"]:
@@ -111,6 +116,7 @@ def run(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @output
 @manners
@@ -120,7 +126,8 @@ def demo(context: click.Context, /, **_: Any) -> int:
     example = demo_source()
     settings = settle(context, example.CONFIG)
     given = {"profile": "--profile", "snapshot": "--from", "org": "--org", "role_name": "--role-name"}
-    given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou"}
+    given |= {"external_id": "--external-id", "account": "--account", "ou": "--ou", "resume": "--resume"}
+    given |= {"source": "--source", "aggregator": "--aggregator"}
     for name, flag in given.items():
         # What the environment or a file says for `run` is not meant for the example.
         if context.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE:
@@ -137,6 +144,7 @@ def demo(context: click.Context, /, **_: Any) -> int:
 @click.command()
 @scope
 @organisation
+@origin
 @selection
 @click.option(  # DDBAUDIT_OUTPUT is the folder of reports, so this option reads no variable
     "--output",
@@ -146,17 +154,20 @@ def demo(context: click.Context, /, **_: Any) -> int:
     show_default=True,
     help="The snapshot to write.",
 )
+@option("--resume", metavar="FILE", help="Go on with the snapshot of an --org run that was cut off.")
 @manners
 @click.pass_context
 def collect(context: click.Context, /, **_: Any) -> int:
     """Collect the inventory only, into a snapshot that `ddbaudit run --from` audits without AWS."""
     settings = settle(context)
     check_organisation(settings)
-    path = Path(settings["output"])
+    check_source(settings)
+    path = Path(settings["resume"] or settings["output"])
     check_file(path, "--output")
     now()  # a bad SOURCE_DATE_EPOCH is told before AWS is asked
     collected = from_aws(settings)
-    inventory.save(collected, path, __version__)
+    if not settings["org"]:  # whose accounts are in the file already
+        inventory.save(collected, path, __version__)
     if not settings["quiet"]:
         click.echo(f"Snapshot: {path} ({len(collected.everything())} resources, {len(collected.errors)} failed calls)")
     if collected.interrupted:
@@ -199,6 +210,7 @@ def demo_inventory(settings: Settings, wanted: Wanted, *, pace_is_chosen: bool =
     with demo_source().organisation() as accounts:
         if not pace_is_chosen:
             settings.options["pace"] = "off"
+        settings.options["source"] = "live"
         pacer = Pacer(settings["pace"])
         accesses = [Access(Account(one.id), one.name, one.session, pacer) for one in accounts]
         caller = Caller(accounts[0].id, f"arn:aws:sts::{accounts[0].id}:assumed-role/auditor/ddbaudit-demo")
@@ -313,7 +325,7 @@ def from_snapshot(settings: Settings) -> Inventory:
         with blaming(settings.origins, "snapshot", "profile"):
             raise UsageError("--from and --profile exclude each other.", "A snapshot is audited without AWS.")
     with blaming(settings.origins, "snapshot"):
-        collected = inventory.read(Path(settings["snapshot"]))
+        collected = snapshot.read(Path(settings["snapshot"]))
     names = set(settings["region"])
     held = {region.name for one in collected.scopes for region in one.regions}
     if names - held:
@@ -343,12 +355,10 @@ def from_aws(settings: Settings, wanted: Wanted | None = None) -> Inventory:
     needed = engine.wanted(settings.rules.values()) if wanted is None else wanted
     if not settings.options.get("org"):
         return collect_from([access], Caller(account.id, arn), settings, needed)
-    from auditor.sources.aws.organisation import enter, members
+    from auditor.cli.organisation import collect_organisation
 
-    with blaming(settings.origins, "account", "ou"):
-        found = members(access, settings["ou"], settings["account"])
-    entered, closed = enter(access, found, settings["role_name"], settings["external_id"], pacer)
-    return collect_from(entered, Caller(account.id, arn), settings, needed, closed=closed, organization=access)
+    with progress_bar(settings, "accounts") as progress:
+        return collect_organisation(settings, access, Caller(account.id, arn), needed, progress, now)
 
 
 def check_organisation(settings: Settings) -> None:
@@ -365,8 +375,12 @@ def check_organisation(settings: Settings) -> None:
         if settings.options.get("snapshot") and not org_is_mere_default:
             with blaming(settings.origins, "org", "snapshot"):
                 raise UsageError("--org and --from exclude each other.", "A snapshot is audited without AWS.")
-    for name in ("role_name", "external_id", "account", "ou"):
-        if settings[name] and not settings["org"]:
+    if settings.options.get("resume") and (settings.options.get("snapshot") or settings.options.get("save_snapshot")):
+        with blaming(settings.origins, "resume", "snapshot", "save_snapshot"):
+            other = "--from" if settings.options.get("snapshot") else "--save-snapshot"
+            raise UsageError(f"--resume and {other} exclude each other.", "--resume writes on in its own file.")
+    for name in ("role_name", "external_id", "account", "ou", "resume"):
+        if settings.options.get(name) and not settings["org"]:
             with blaming(settings.origins, name):
                 raise UsageError(f"--{name.replace('_', '-')} needs --org.", "Add --org, or leave it out.")
     for number in settings["account"]:
@@ -387,9 +401,6 @@ def collect_from(
     caller: Caller,
     settings: Settings,
     wanted: Wanted,
-    *,
-    closed: Sequence[Closed] = (),
-    organization: Access | None = None,
 ) -> Inventory:
     """Collect what is wanted, with a progress bar on a terminal."""
     from auditor.sources.aws.collect import collect as collect_facts
@@ -406,14 +417,13 @@ def collect_from(
             now=now(),
             progress=progress,
             sampling=sampling,
-            closed=closed,
-            organization=organization,
+            config=config_source(settings),
         )
 
 
 @contextlib.contextmanager
-def progress_bar(settings: Settings) -> Iterator[Progress]:
-    """Yield a function that shows calls done and known so far; silent in a pipe and with ``--quiet``."""
+def progress_bar(settings: Settings, unit: str = "calls") -> Iterator[Progress]:
+    """Yield a function that shows what is done and known so far; silent in a pipe and with ``--quiet``."""
     if settings["quiet"] or not sys.stderr.isatty():
         yield lambda done, total: None
         return
@@ -421,9 +431,9 @@ def progress_bar(settings: Settings) -> Iterator[Progress]:
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
     console = Console(stderr=True, no_color=settings["no_color"] or None)
-    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TextColumn("calls"), TimeElapsedColumn())
+    columns = (TextColumn("Reading"), BarColumn(), MofNCompleteColumn(), TextColumn(unit), TimeElapsedColumn())
     with Progress(*columns, console=console, transient=True) as bar:
-        task = bar.add_task("calls", total=None)
+        task = bar.add_task(unit, total=None)
 
         def update(done: int, total: int) -> None:
             bar.update(task, completed=done, total=total)
@@ -449,13 +459,25 @@ def finish(settings: Settings, collected: Inventory, source: str, started: datet
         previous=against.previous,
         new_only=settings["new_only"],
     )
-    if settings["save_snapshot"]:
-        inventory.save(collected, Path(settings["save_snapshot"]), __version__)
-    files = write(report, settings, against.template)
+    lost: list[UsageError] = []
+    is_kept = settings["org"] and source == "aws"  # account by account, meanwhile
+    if settings["save_snapshot"] and not is_kept:
+        try:
+            inventory.save(collected, Path(settings["save_snapshot"]), __version__)
+        except UsageError as error:
+            lost.append(error)
+    files = write(report, settings, against.template, lost)
     if not settings["quiet"]:
         from auditor.cli.summary import print_summary
 
         print_summary(report, files, no_color=settings["no_color"])
+    if lost:
+        outcome = exit_line(report).split(": ", 2)[2]
+        written = f"written: {', '.join(map(str, files))}" if files else "no report was written"
+        raise UsageError(
+            "\n".join(one.message for one in lost),
+            " ".join([*dict.fromkeys(one.hint for one in lost), f"The audit was finished ({outcome}); {written}."]),
+        )
     if collected.interrupted:
         click.echo("ddbaudit: exit 130: interrupted, the report is partial", err=True)
         return INTERRUPTED
@@ -470,28 +492,42 @@ def run_id(collected: Inventory, moment: datetime) -> str:
     return uuid.uuid4().hex
 
 
-def write(report: Report, settings: Settings, template: Template | None) -> list[Path]:
-    """Write the reports, each rendered before the first is written; return where they are.
+def write(report: Report, settings: Settings, template: Template | None, lost: list[UsageError]) -> list[Path]:
+    """Write the reports, each rendered before the first is written.
 
-    Raises:
-        UsageError: the user's own template cannot be rendered. The other reports are written all the same: the audit
-            may have taken an hour.
+    The audit may have taken an hour: what can be written is written, whatever becomes of the rest.
+
+    Args:
+        report: What is written.
+        settings: Which reports, and where.
+        template: The user's own template.
+        lost: Gets an error for each report that cannot be rendered (the user's own template) or written.
+
+    Returns:
+        The reports that were written.
     """
-    from auditor.render import FORMATS
+    from auditor.render import FORMATS, json_pieces
 
     folder = Path(settings["output"])
-    rendered = [
-        (folder / FORMATS[name][0], FORMATS[name][1](report).encode()) for name in dict.fromkeys(settings["format"])
+    chosen = list(dict.fromkeys(settings["format"]))
+    rendered: list[tuple[Path, bytes | Iterable[bytes]]] = [
+        (folder / FORMATS[name][0], FORMATS[name][1](report).encode()) for name in chosen if name != "json"
     ]
-    problem = None
+    if "json" in chosen:
+        rendered.insert(0, (folder / FORMATS["json"][0], (piece.encode() for piece in json_pieces(report))))
     if template is not None:
         try:
-            rendered.append((folder / template.file_name, template.render(report).encode()))
+            with blaming(settings.origins, "template"):
+                rendered.append((folder / template.file_name, template.render(report).encode()))
         except UsageError as error:
-            problem = error
+            lost.append(error)
+    written = []
     for path, data in rendered:
-        inventory.write_atomically(path, data)
-    if problem is not None:
-        with blaming(settings.origins, "template"):
-            raise UsageError(problem.message, f"The other reports are in {folder}. {problem.hint}") from problem
-    return [path for path, _ in rendered]
+        try:
+            inventory.write_atomically(path, data)
+        except UsageError as error:
+            lost.append(error)
+        else:
+            written.append(path)
+    order = [folder / FORMATS[name][0] for name in chosen]
+    return sorted(written, key=lambda path: order.index(path) if path in order else len(order))

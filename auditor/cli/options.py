@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 from click.core import ParameterSource
@@ -18,6 +19,9 @@ from auditor.config import Config
 from auditor.errors import UsageError
 from auditor.packs import Rules
 from auditor.rule_api import Severity
+
+if TYPE_CHECKING:
+    from auditor.sources.aws.session import ConfigSource
 
 log = logging.getLogger(__name__)
 
@@ -80,9 +84,7 @@ scope = together(
         "--workers",
         type=click.IntRange(min=1),
         metavar="N",
-        default=1,
-        show_default=True,
-        help="Processes; one account takes one.",
+        help="Processes.  [default: 1; with --org as many as there are cores]",
     ),
 )
 
@@ -92,6 +94,17 @@ organisation = together(
     option("--external-id", metavar="ID", help="What the roles want to hear; needs --org."),
     option("--account", multiple=True, metavar="ID", help="With --org: only these accounts (repeatable)."),
     option("--ou", multiple=True, metavar="ID", help="With --org: only accounts below these units (repeatable)."),
+)
+
+origin = together(
+    option(
+        "--source",
+        type=click.Choice(["live", "config"]),
+        default="live",
+        show_default=True,
+        help="Ask each service, or AWS Config where it records tables: fast, and as old as what it recorded.",
+    ),
+    option("--aggregator", metavar="NAME", help="Ask this aggregator of AWS Config; needs --source config."),
 )
 
 manners = together(
@@ -184,6 +197,34 @@ def settle(context: click.Context, default_config: Path | None = None) -> Settin
             disabled=everything.keys() - configured.keys(),
         )
     return Settings(options, config, rules, origins)
+
+
+def check_source(settings: Settings) -> None:
+    """See that the options on where facts come from fit together.
+
+    Raises:
+        UsageError: one is missing, or has no meaning.
+    """
+    from_config = settings["source"] == "config"
+    if settings["aggregator"] and not from_config:
+        with blaming(settings.origins, "aggregator"):
+            raise UsageError("--aggregator needs --source config.", "Add --source config, or leave it out.")
+    if settings["aggregator"] and not re.fullmatch(r"[\w-]{1,256}", settings["aggregator"], re.ASCII):
+        with blaming(settings.origins, "aggregator"):
+            raise UsageError(
+                f'--aggregator: "{settings["aggregator"]}" is no name of an aggregator.', "A name, not an ARN."
+            )
+    source_is_mere_default = "source" in settings.origins and "snapshot" not in settings.origins
+    if from_config and settings.options.get("snapshot") and not source_is_mere_default:
+        with blaming(settings.origins, "source", "snapshot"):
+            raise UsageError("--source config and --from exclude each other.", "A snapshot is audited without AWS.")
+
+
+def config_source(settings: Settings) -> ConfigSource | None:
+    """Return how AWS Config is asked for what it recorded; None: it is not."""
+    from auditor.sources.aws.session import ConfigSource
+
+    return ConfigSource(settings["aggregator"] or "") if settings.options.get("source") == "config" else None
 
 
 def _set_log_level(options: Mapping[str, Any]) -> None:

@@ -14,7 +14,7 @@ import click
 from auditor import packs
 from auditor import permissions as policies
 from auditor.cli.audit import check_folder
-from auditor.cli.options import Text, option, selection, settle
+from auditor.cli.options import Text, check_source, option, origin, selection, settle
 from auditor.config import suggest
 from auditor.errors import UsageError
 from auditor.inventory import write_atomically
@@ -96,6 +96,7 @@ def new(rule_id: str, output: str) -> int:
 @selection
 @click.option("--org", is_flag=True, help="For who audits an organisation: its accounts, and the role in each.")
 @click.option("--role-name", metavar="NAME", type=Text(), help="The role in each account; needs --org.")
+@origin
 @click.pass_context
 def permissions(context: click.Context, /, *, org: bool, role_name: str | None, **_: Any) -> int:
     """Print the least IAM policy for the selected rules, as JSON.
@@ -108,8 +109,14 @@ def permissions(context: click.Context, /, *, org: bool, role_name: str | None, 
             "--org needs --role-name, and --role-name --org.", "Name the role that is there in each account."
         )
     settings = settle(context)
-    sampling = settings.config.sampling.items_per_table > 0
-    made = policies.policy(settings.rules.values(), sampling=sampling, role_name=role_name or "")
+    check_source(settings)
+    made = policies.policy(
+        settings.rules.values(),
+        sampling=settings.config.sampling.items_per_table > 0,
+        role_name=role_name or "",
+        source=settings["source"],
+        aggregator=bool(settings["aggregator"]),
+    )
     click.echo(json.dumps(made, indent=2))
     return 0
 

@@ -20,7 +20,7 @@ import boto3
 
 from auditor import engine
 from auditor.config_rule.delivery import Delivery, Evaluation
-from auditor.config_rule.event import Event, Item, read_event
+from auditor.config_rule.event import Event, read_event
 from auditor.config_rule.live import Collected, collect_around, collect_region
 from auditor.config_rule.selection import Selection, select
 from auditor.errors import AuditError
@@ -29,6 +29,7 @@ from auditor.inventory import Inventory
 from auditor.report import Finding
 from auditor.resources import Account, Group, Region, Resource, Role, User, account_of
 from auditor.rule_api import Status
+from auditor.sources.aws.config_items import Item
 from auditor.text import plain
 
 log = logging.getLogger(__name__)

@@ -12,8 +12,9 @@ from typing import Any
 import botocore.config
 import botocore.exceptions
 
-from auditor.config_rule.event import Event, read_item
+from auditor.config_rule.event import Event
 from auditor.errors import AuditError, UsageError
+from auditor.sources.aws.config_items import read_item
 from auditor.sources.aws.pacing import Pacer
 from auditor.sources.aws.session import Access
 

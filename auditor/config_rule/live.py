@@ -6,14 +6,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from auditor import engine
-from auditor.config_rule.event import Event, Item
+from auditor.config_rule.event import Event
 from auditor.config_rule.selection import Selection
-from auditor.facts import CollectionTime, PointInTimeRecovery, RegionScope, TableNames, Tags
+from auditor.facts import CollectionTime, RegionScope, TableNames, Tags
 from auditor.facts.base import DERIVED, RAW, Signature
 from auditor.inventory import Caller, Inventory, Scope
 from auditor.packs import Rules
 from auditor.resources import Key, Resource, Stream, Table
 from auditor.sources.aws.collect import collect
+from auditor.sources.aws.config_items import Item
 from auditor.sources.aws.scheduler import Collection
 from auditor.sources.aws.session import Access, identify
 
@@ -51,14 +52,16 @@ def collect_around(access: Access, asked: Event, item: Item, resource: Resource,
     # An item without a single tag may be one whose tags were not recorded.
     if item.tags:
         inventory.put(resource, Tags(dict(item.tags)))
-    if item.recovery_off():
-        inventory.put(resource, PointInTimeRecovery(enabled=False))
+    recovery = item.recovery()
+    # One call is cheap: where recovery is on and the item has no window, AWS is asked.
+    if recovery is not None and (recovery.days is not None or not recovery.enabled):
+        inventory.put(resource, recovery)
     wanted: set[tuple[type, type[Resource]]] = {
         (fact_type, kind)
         for fact_type, kind in engine.wanted(about_tables(selection.rules).values())
         if kind in (Table, Key, Stream)
     }
-    Collection(inventory, [access], wanted, sampling=selection.config.sampling, also=[resource]).run()
+    Collection(inventory, [access], wanted, sampling=selection.config.sampling, begin=[resource]).run()
     return Collected(inventory, narrow=True)
 
 

@@ -5,6 +5,7 @@ Source: AWS CloudFormation User Guide (resource reference), AWS Config Developer
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,23 +148,8 @@ def member_role(chosen: Chosen) -> _Template:
         },
         "RoleName": {"Type": "String", "Default": "ddbaudit-config-rule", "AllowedPattern": r"[\w+=,.@-]{1,64}"},
     }
-    role = {
-        "Type": "AWS::IAM::Role",
-        "Properties": {
-            "RoleName": {"Ref": "RoleName"},
-            "AssumeRolePolicyDocument": {
-                "Version": "2012-10-17",
-                "Statement": [
-                    {
-                        "Effect": "Allow",
-                        "Principal": {"AWS": {"Ref": "FunctionRoleArn"}},
-                        "Action": "sts:AssumeRole",
-                    }
-                ],
-            },
-            "Policies": [{"PolicyName": "ddbaudit", "PolicyDocument": _document([*_reading(chosen), *_TELLING])}],
-        },
-    }
+    role = _taken_by({"AWS": {"Ref": "FunctionRoleArn"}}, [*_reading(chosen), *_TELLING])
+    role["Properties"]["RoleName"] = {"Ref": "RoleName"}
     return _template(
         "The role that the central function of ddbaudit takes in an account; it needs CAPABILITY_NAMED_IAM",
         parameters,
@@ -485,6 +471,254 @@ def schedule(rules: Rules, event: Mapping[str, str]) -> _Template:
         "Conditions": {"HasEmail": {"Fn::Not": [{"Fn::Equals": [{"Ref": "Email"}, ""]}]}},
         "Resources": template["Resources"],
         "Outputs": template["Outputs"],
+    }
+
+
+def organisation_audit(rules: Rules, event: Mapping[str, str]) -> _Template:
+    """Return the template of the state machine that audits an organisation (:mod:`auditor.org_audit`).
+
+    It stands in the management account or in that of a delegated administrator of Organizations.
+
+    Args:
+        rules: The rules that will be asked. The functions' role may read what they need of its own account; in others
+            that takes a role (:func:`audit_role`).
+        event: What the schedule hands over.
+    """
+    template = schedule(rules, event)
+    resources = template["Resources"]
+    bucket, objects = {"Fn::GetAtt": ["Bucket", "Arn"]}, {"Fn::Sub": "${Bucket.Arn}/ddbaudit/*"}
+    reading: list[_Template] = [
+        {
+            "Sid": "TakeTheRoleOfMembers",
+            "Effect": "Allow",
+            "Action": "sts:AssumeRole",
+            "Resource": {"Fn::Sub": "arn:${AWS::Partition}:iam::*:role/${MemberRoleName}"},
+        },
+        {
+            "Sid": "ReadAccountsAndPolicies",
+            "Effect": "Allow",
+            "Action": sorted({*permissions.ORGANISATION, *ORGANIZATION_FACTS}),
+            "Resource": "*",
+        },
+    ]
+    resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"] += reading
+    function = resources["Function"]["Properties"]
+    function |= {"Handler": "auditor.org_audit.handler", "Description": "One account and region of an audit"}
+    function["Environment"]["Variables"] |= {
+        "DDBAUDIT_ROLE": {"Ref": "MemberRoleName"},
+        "DDBAUDIT_EXTERNAL_ID": {"Ref": "ExternalId"},
+    }
+    function["ReservedConcurrentExecutions"] = {"Ref": "Concurrency"}
+    merging = copy.deepcopy(function)
+    merging |= {
+        "FunctionName": {"Fn::Sub": "${RuleName}-merge"},
+        "Description": "Puts an audit's parts together and writes the reports",
+        "MemorySize": {"Ref": "MergeMemory"},
+        "EphemeralStorage": {"Size": 4096},
+        "ReservedConcurrentExecutions": 1,
+    }
+    resources["MergeLogGroup"] = copy.deepcopy(resources["LogGroup"])
+    resources["MergeLogGroup"]["Properties"]["LogGroupName"] = {"Fn::Sub": "/aws/lambda/${RuleName}-merge"}
+    resources["Merge"] = {"Type": "AWS::Lambda::Function", "DependsOn": "MergeLogGroup", "Properties": merging}
+    log = resources["Role"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    log["Resource"] = [
+        {"Fn::Sub": f"arn:${{AWS::Partition}}:logs:${{AWS::Region}}:${{AWS::AccountId}}:log-group:/aws/lambda/{name}:*"}
+        for name in ("${RuleName}", "${RuleName}-merge")
+    ]
+    del resources["NoRetry"]  # the state machine calls, and tries again itself
+    resources["StateMachineRole"] = _taken_by(
+        "states.amazonaws.com",
+        [
+            {
+                "Effect": "Allow",
+                "Action": ["lambda:InvokeFunction"],
+                "Resource": [{"Fn::GetAtt": [name, "Arn"]} for name in ("Function", "Merge")],
+            },
+            {"Effect": "Allow", "Action": ["s3:GetObject", "s3:PutObject"], "Resource": objects},
+            {"Effect": "Allow", "Action": ["s3:ListBucket"], "Resource": bucket},
+            {
+                "Effect": "Allow",
+                "Action": ["states:StartExecution", "states:DescribeExecution", "states:StopExecution"],
+                "Resource": [
+                    {"Fn::Sub": f"arn:${{AWS::Partition}}:states:${{AWS::Region}}:${{AWS::AccountId}}:{kind}:{name}"}
+                    for kind, name in (("stateMachine", "${RuleName}"), ("execution", "${RuleName}/*"))
+                ],
+            },
+        ],
+    )
+    resources["StateMachine"] = {
+        "Type": "AWS::StepFunctions::StateMachine",
+        "Properties": {
+            "StateMachineName": {"Ref": "RuleName"},
+            "RoleArn": {"Fn::GetAtt": ["StateMachineRole", "Arn"]},
+            "DefinitionString": {"Fn::Sub": json.dumps(state_machine(), indent=1)},
+        },
+    }
+    resources["Failures"]["Properties"] |= {
+        "AlarmDescription": "The audit of the organisation did not run to its end",
+        "Namespace": "AWS/States",
+        "MetricName": "ExecutionsFailed",
+        "Dimensions": [{"Name": "StateMachineArn", "Value": {"Ref": "StateMachine"}}],
+    }
+    starting = resources["ScheduleRole"]["Properties"]["Policies"][0]["PolicyDocument"]["Statement"][0]
+    starting |= {"Action": ["states:StartExecution"], "Resource": {"Ref": "StateMachine"}}
+    resources["ScheduledAudit"]["Properties"]["Target"]["Arn"] = {"Ref": "StateMachine"}
+    template["Description"] = "ddbaudit for an organisation: a state machine collects accounts and regions, and audits"
+    template["Parameters"] |= {
+        "MemberRoleName": {
+            "Type": "String",
+            "Default": "ddbaudit",
+            "AllowedPattern": r"[\w+=,.@/-]{1,512}",
+            "Description": "Name of the role in each account, with its path (see --kind role)",
+        },
+        "ExternalId": {"Type": "String", "Default": "", "Description": "What the roles want to hear, if anything"},
+        "Concurrency": {
+            "Type": "Number",
+            "Default": 40,
+            "MinValue": 1,
+            "Description": "Accounts and regions at a time: of the Lambda concurrency of the account",
+        },
+        "MergeMemory": {
+            "Type": "Number",
+            "Default": 3008,
+            "MinValue": 512,
+            "MaxValue": 10_240,
+            "Description": "MB for the audit itself: some 100, and 75 for every thousand tables",
+        },
+    }
+    template["Outputs"] |= {
+        "StateMachine": {"Value": {"Ref": "StateMachine"}},
+        "FunctionRoleArn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}},
+    }
+    return template
+
+
+#: What the organisation's own facts take.
+ORGANIZATION_FACTS = ("organizations:DescribeOrganization", "organizations:ListRoots", "organizations:DescribePolicy")
+
+
+def state_machine(
+    function: str = "${Function.Arn}",
+    merging: str = "${Merge.Arn}",
+    bucket: str = "${Bucket}",
+    prefix: str = "ddbaudit",
+) -> _Template:
+    """Return the definition of the state machine, in Amazon States Language.
+
+    Args:
+        function: ARN of the function that plans and collects.
+        merging: ARN of the function that audits.
+        bucket: Name of the bucket.
+        prefix: The beginning of keys in it.
+    """
+    invoke = "arn:${AWS::Partition}:states:::lambda:invoke"
+    storage = "arn:${AWS::Partition}:states:::s3"
+    # ShareFailed is raised for what may pass; what Lambda itself may answer is in the AWS Step Functions guide.
+    trying: list[_Template] = [
+        {"ErrorEquals": ["States.ALL"], "IntervalSeconds": 15, "MaxAttempts": 3, "BackoffRate": 3.0}
+    ]
+
+    def step(name: str, payload: Mapping[str, Any], called: str = function) -> _Template:
+        return {
+            "Type": "Task",
+            "Resource": invoke,
+            "Parameters": {"FunctionName": called, "Payload": {"step": name, **payload}},
+            "ResultSelector": {"state.$": "$.Payload"},
+            "OutputPath": "$.state",
+            "Retry": trying,
+        }
+
+    handed_on = {"run.$": "$.run", "asked.$": "$.asked", "turn.$": "$.turn"}
+    item = {"run.$": "$.run", "asked.$": "$.asked", "item.$": "$.item"}
+    return {
+        "Comment": "Audits DynamoDB in every account and region of an organisation",
+        "StartAt": "Plan",
+        "States": {
+            "Plan": step("plan", {"run.$": "$$.Execution.Name", "asked.$": "$"}) | {"Next": "Collect"},
+            "Collect": {
+                "Type": "Map",
+                "Comment": "One account, or one region of it, at a time each; what fails to the end is unknown",
+                "ItemReader": {
+                    "Resource": f"{storage}:getObject",
+                    "ReaderConfig": {"InputType": "JSON"},
+                    "Parameters": {"Bucket": bucket, "Key.$": "$.items"},
+                },
+                "ItemSelector": {"run.$": "$.run", "asked.$": "$.asked", "item.$": "$$.Map.Item.Value"},
+                "ItemProcessor": {
+                    "ProcessorConfig": {"Mode": "DISTRIBUTED", "ExecutionType": "STANDARD"},
+                    "StartAt": "Work",
+                    "States": {
+                        "Work": step("work", item)
+                        | {"Catch": [{"ErrorEquals": ["States.ALL"], "Next": "Lost"}], "End": True},
+                        "Lost": {"Type": "Pass", "Result": {"lost": True}, "End": True},
+                    },
+                },
+                "MaxConcurrency": 40,
+                "ToleratedFailurePercentage": 100,
+                "ResultWriter": {
+                    "Resource": f"{storage}:putObject",
+                    "Parameters": {
+                        "Bucket": bucket,
+                        "Prefix.$": f"States.Format('{prefix}/runs/{{}}/results', $$.Execution.Name)",
+                    },
+                },
+                "ResultPath": None,
+                "Next": "Follow",
+            },
+            "Follow": step("follow", handed_on) | {"Next": "IsAnythingLeft"},
+            "IsAnythingLeft": {
+                "Type": "Choice",
+                "Comment": "What accounts named of each other is asked of its owner",
+                "Choices": [{"Variable": "$.count", "NumericGreaterThan": 0, "Next": "Collect"}],
+                "Default": "Merge",
+            },
+            "Merge": step("merge", handed_on, merging) | {"End": True},
+        },
+    }
+
+
+def audit_role(rules: Rules) -> _Template:
+    """Return the template of the role that the audit of an organisation takes in each account."""
+    parameters = {
+        "FunctionRoleArn": {
+            "Type": "String",
+            "Description": "ARN of the role of the functions (output FunctionRoleArn of the organisation's stack)",
+            "AllowedPattern": r"arn:aws[a-z-]*:iam::\d{12}:role/.+",
+        },
+        "RoleName": {"Type": "String", "Default": "ddbaudit", "AllowedPattern": r"[\w+=,.@-]{1,64}"},
+        "ExternalId": {"Type": "String", "Default": "", "Description": "What the role wants to hear, if anything"},
+    }
+    role = _taken_by({"AWS": {"Ref": "FunctionRoleArn"}}, permissions.policy(rules.values())["Statement"])
+    role["Properties"]["RoleName"] = {"Ref": "RoleName"}
+    statement = role["Properties"]["AssumeRolePolicyDocument"]["Statement"][0]
+    wanted = {"StringEquals": {"sts:ExternalId": {"Ref": "ExternalId"}}}
+    statement["Condition"] = {"Fn::If": ["WantsExternalId", wanted, {"Ref": "AWS::NoValue"}]}
+    template = _template(
+        "The role that ddbaudit's audit of an organisation takes in an account; it needs CAPABILITY_NAMED_IAM",
+        parameters,
+        {"Role": role},
+        {"RoleArn": {"Value": {"Fn::GetAtt": ["Role", "Arn"]}}},
+    )
+    condition = {"WantsExternalId": {"Fn::Not": [{"Fn::Equals": [{"Ref": "ExternalId"}, ""]}]}}
+    return {
+        **{name: value for name, value in template.items() if name not in ("Resources", "Outputs")},
+        "Conditions": condition,
+        "Resources": template["Resources"],
+        "Outputs": template["Outputs"],
+    }
+
+
+def _taken_by(principal: str | Mapping[str, Any], statements: Iterable[Mapping[str, Any]]) -> _Template:
+    """Return a role that a service, or another principal, takes."""
+    trusted: Mapping[str, Any] = {"Service": principal} if isinstance(principal, str) else principal
+    return {
+        "Type": "AWS::IAM::Role",
+        "Properties": {
+            "AssumeRolePolicyDocument": _document(
+                [{"Effect": "Allow", "Principal": trusted, "Action": "sts:AssumeRole"}]
+            ),
+            "Policies": [{"PolicyName": "ddbaudit", "PolicyDocument": _document(statements)}],
+        },
     }
 
 

@@ -48,6 +48,11 @@ class Gap:
     detail: str
     action: str | None = None
 
+    @property
+    def rank(self) -> tuple[str, str, str]:
+        """Of several gaps at one place the least stays, so that the order of answers makes no difference."""
+        return self.reason, self.detail, self.action or ""
+
 
 @dataclass(frozen=True, slots=True)
 class FactInfo:
@@ -204,6 +209,32 @@ def read_signature(function: Callable[..., Any]) -> Signature:
     if not kinds:
         raise SignatureError(f"{name}: the first parameter must be the resource, such as `table: Table`.")
     return Signature(kinds, tuple(needs), tuple(settings), hints, takes_config, takes_members)
+
+
+class Across(dict[Any, Any]):
+    """A fact about every resource of a kind, with what has been worked out of all of them: see :func:`once`."""
+
+    def __init__(self, held: Mapping[Any, Any]) -> None:
+        """Keep the facts by resource."""
+        super().__init__(held)
+        self.worked_out: dict[Any, Any] = {}
+
+
+_M = TypeVar("_M")
+
+
+def once(held: Mapping[Any, Any], function: Callable[[Any], _M]) -> _M:
+    """Return what a function makes of a fact about every resource of a kind, such as an index.
+
+    Worked out once for a mapping that the engine gives, however many resources are judged with it: with thousands of
+    accounts, what is gone through for each of them takes the square of the time.
+    """
+    if not isinstance(held, Across):
+        return function(held)
+    if function not in held.worked_out:
+        held.worked_out[function] = function(held)
+    made: _M = held.worked_out[function]
+    return made
 
 
 def _need(name: str, hint: Any, where: str) -> Need:

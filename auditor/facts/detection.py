@@ -30,6 +30,12 @@ class ConfigRecorder:
     excluded: tuple[str, ...] = ()
     frequency: str = "CONTINUOUS"
 
+    def covers(self, resource_type: str) -> bool:
+        """Tell whether the recording group has a type of resource, such as ``AWS::DynamoDB::Table``."""
+        if self.strategy == "INCLUSION_BY_RESOURCE_TYPES":
+            return resource_type in self.included
+        return resource_type not in self.excluded
+
 
 @fact(Region, "config:DescribeConfigurationRecorders", in_use_only=True)
 @dataclass(frozen=True, slots=True)

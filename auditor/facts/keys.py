@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from auditor.facts.base import fact
+from auditor.facts.base import Gap, fact
 from auditor.facts.tables import TableSettings
 from auditor.resources import Key, Region, Table
 
@@ -101,6 +101,8 @@ class KeyUse:
 
     Attributes:
         tables: They, in order of ARN, each with its settings.
+        unread: Why the settings of a table in the key's account and region are not known: it may be one of them.
     """
 
     tables: tuple[tuple[Table, TableSettings], ...]
+    unread: Gap | None = None

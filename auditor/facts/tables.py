@@ -148,13 +148,17 @@ class PointInTimeRecovery:
 
     Attributes:
         enabled: ``PointInTimeRecoveryStatus`` is ENABLED (``ContinuousBackupsStatus`` always is: no proof).
-        days: ``RecoveryPeriodInDays``; absent means 35.
+        days: ``RecoveryPeriodInDays``; absent from DescribeContinuousBackups it means 35, and absent from what AWS
+            Config recorded that the window is not known: None.
         earliest: ``EarliestRestorableDateTime``.
+        recorded: ``configurationItemCaptureTime``, where AWS Config says all this; None: DynamoDB does, when the facts
+            were collected.
     """
 
     enabled: bool
-    days: int = 35
+    days: int | None = 35
     earliest: datetime | None = None
+    recorded: datetime | None = None
 
 
 @fact((Table, DaxCluster), "tag:GetResources", "dynamodb:ListTagsOfResource", "dax:ListTags")

@@ -82,7 +82,7 @@ def detect_config_recorder(
     evidence: dict[str, Any] = {"ConfigurationRecorders": [_evidence(recorder) for recorder in own]}
     if not own:
         return failed("There is no configuration recorder.", **evidence)
-    covering = [recorder for recorder in own if _covers(recorder)]
+    covering = [recorder for recorder in own if recorder.covers(Table.cfn_type)]
     if not covering:
         return failed("No recorder's recording group covers DynamoDB tables.", **evidence)
     states = {} if isinstance(statuses, Gap) else dict(statuses.statuses)
@@ -119,12 +119,6 @@ def detect_config_recorder(
     if all(one.frequency == "DAILY" for one in working):
         evidence["note"] = "Tables are recorded once a day."
     return passed("Config records DynamoDB tables.", **evidence)
-
-
-def _covers(recorder: ConfigRecorder) -> bool:
-    if recorder.strategy == "INCLUSION_BY_RESOURCE_TYPES":
-        return Table.cfn_type in recorder.included
-    return Table.cfn_type not in recorder.excluded
 
 
 def _evidence(recorder: ConfigRecorder) -> dict[str, Any]:

@@ -66,9 +66,10 @@ def kms_key_usable(
 
     Judged is every key that an audited table names: its `KeyState`, the expiry of imported key material, and whether
     DynamoDB already reports a table as inaccessible (`TableStatus`, `InaccessibleEncryptionDateTime`) or archived. A
-    key that KMS does not find although a table names it is lost. Keys of other accounts are judged where KMS answers,
-    and are unknown where it does not. `Creating` and `Updating` pass by themselves and are not held against a key. Keys
-    of on-demand backups are not looked at.
+    key that KMS does not find although a table names it is lost. Where the settings of a table in the key's account and
+    region are not known, it may be one that lost the key, and nothing passes. Keys of other accounts are judged where
+    KMS answers, and are unknown where it does not. `Creating` and `Updating` pass by themselves and are not held
+    against a key. Keys of on-demand backups are not looked at.
     """
     evidence: dict[str, Any] = {"tables": [table.arn for table, _ in use.tables]}
     if isinstance(settings, KeySettings):
@@ -105,6 +106,8 @@ def kms_key_usable(
             return failed(
                 f"The imported key material expires within {expiry_days} days.", severity=Severity.HIGH, **evidence
             )
+    if use.unread is not None:
+        return unknown(use.unread, **evidence)  # DynamoDB may say there that the table lost this key
     if settings.state == "Enabled":
         return passed("The key is enabled.", **evidence)
     if settings.state in TRANSIENT:

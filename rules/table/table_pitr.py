@@ -2,7 +2,7 @@ from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
-from auditor.facts import Environment, Gap, PointInTimeRecovery, TableSettings
+from auditor.facts import Environment, Gap, PointInTimeRecovery, Reason, TableSettings
 from auditor.resources import Table
 
 
@@ -68,6 +68,9 @@ def table_pitr(
     nothing. An absent `RecoveryPeriodInDays` means 35 days. Recovery that was turned on yesterday reaches back one
     day only: that is reported as evidence (`EarliestRestorableDateTime`) and not held against the table. Replicas have
     their own setting. A table of cache entries may need none: accept the finding for it.
+
+    With `--source config` counts what AWS Config recorded (`configurationItemCaptureTime`). Where it has no window,
+    recovery that is on reaches back a day at least: that passes if no more is demanded, and is unknown otherwise.
     """
     if not settings.settled or settings.archived:
         return not_applicable(f"The table is {settings.status}.", TableStatus=settings.status)
@@ -78,21 +81,32 @@ def table_pitr(
         "RecoveryPeriodInDays": recovery.days if recovery.enabled else None,
         "EarliestRestorableDateTime": f"{recovery.earliest:%Y-%m-%dT%H:%M:%SZ}" if recovery.earliest else None,
     }
+    if recovery.recorded is not None:
+        evidence["configurationItemCaptureTime"] = f"{recovery.recorded:%Y-%m-%dT%H:%M:%SZ}"
     if not recovery.enabled:
         return failed("Point-in-time recovery is off.", **evidence)
     default = min_recovery_days.get("default", 7)
     strict = min_recovery_days.get("production", 35)
-    if recovery.days >= max(default, strict):
-        return passed(f"Point-in-time recovery is on with a window of {recovery.days} days.", **evidence)
+    on = "Point-in-time recovery is on"
+    days = recovery.days or 1  # UpdateContinuousBackups takes no shorter window
+    good = f"{on} with a window of {recovery.days} days." if recovery.days else f"{on}."
+    if days >= max(default, strict):
+        return passed(good, **evidence)
     if isinstance(environment, Gap):
-        if recovery.days < min(default, strict):
+        if days < min(default, strict):
             needed = min(default, strict)
         else:
             return unknown(environment, **evidence)
     else:
         needed = strict if environment.production else default
-    if recovery.days >= needed:
-        return passed(f"Point-in-time recovery is on with a window of {recovery.days} days.", **evidence)
+    if days >= needed:
+        return passed(good, **evidence)
+    if recovery.days is None:
+        return unknown(
+            f"{on}, but AWS Config did not record its window, and {needed} days are demanded. `--source live` asks.",
+            reason=Reason.PARTIAL_DATA,
+            **evidence,
+        )
     return failed(
         f"The recovery window is {recovery.days} days, shorter than {needed}.",
         severity=Severity.MEDIUM,

@@ -3,7 +3,7 @@ from typing import Any
 
 from auditor import Remediation, Severity, Side, Verdict, failed, not_applicable, passed, rule, unknown
 from auditor.config import Config
-from auditor.facts import Gap, Member, ReplicationGroup, TableSettings
+from auditor.facts import Gap, Member, Reason, ReplicationGroup, TableSettings
 from auditor.resources import Table
 
 BROKEN = (
@@ -167,7 +167,13 @@ def _aspects(config: Config) -> Iterator[tuple[str, int, Measure]]:
         held = member.recovery
         if isinstance(held, Gap):
             return held
-        return (held.days, f"{held.days} days") if held.enabled else (0, "off")
+        if held.enabled and held.days is None:
+            return Gap(Reason.PARTIAL_DATA, "AWS Config did not record the window of point-in-time recovery.")
+        return (held.days or 0, f"{held.days} days") if held.enabled else (0, "off")
+
+    def recovers(member: Member) -> tuple[int, Any] | Gap:
+        held = member.recovery
+        return held if isinstance(held, Gap) else (int(held.enabled), "on" if held.enabled else "off")
 
     def key(member: Member) -> tuple[int, Any] | Gap:
         return member.key if isinstance(member.key, Gap) else (STRENGTH[member.key.type], member.key.type)
@@ -182,6 +188,8 @@ def _aspects(config: Config) -> Iterator[tuple[str, int, Measure]]:
         return measure
 
     yield "deletion protection", 1, protection
+    # First without the windows: where they are not known, what is off is weaker than what is on all the same.
+    yield "point-in-time recovery", 1, recovers
     yield "point-in-time recovery", 35, recovery
     yield "encryption key", 2, key
     for entry in config.required_tags:

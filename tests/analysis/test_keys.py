@@ -68,5 +68,12 @@ def test_a_type_without_a_key_is_undecidable() -> None:
 def test_the_users_of_a_key_are_the_tables_that_name_it() -> None:
     carts, users = Table(REGION, "carts"), Table(REGION, "users")
     mine, other = TableSettings("ACTIVE", key=KEY), TableSettings("ACTIVE", key=FOREIGN)
-    found = key_use(KEY, {TABLE: mine, carts: mine, users: other, Table(REGION, "x"): NO_KEY})
+    found = key_use(KEY, {TABLE: mine, carts: mine, users: other})
     assert found == KeyUse(((carts, mine), (TABLE, mine)))
+
+
+def test_a_table_beside_the_key_whose_settings_are_not_known_may_be_a_user() -> None:
+    mine, throttled = TableSettings("ACTIVE", key=KEY), Gap(Reason.THROTTLED, "Throttled.", "dynamodb:DescribeTable")
+    elsewhere = Table(Region(REGION.account, "sa-east-1"), "x")
+    assert key_use(KEY, {TABLE: mine, Table(REGION, "x"): throttled}) == KeyUse(((TABLE, mine),), throttled)
+    assert key_use(KEY, {TABLE: mine, elsewhere: throttled}) == KeyUse(((TABLE, mine),))

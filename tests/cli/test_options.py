@@ -18,6 +18,7 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("output", "output", ["--output", "one"], "two", "three", ("one", "two", "three", "ddbaudit-report")),
     ("snapshot", "from", ["--from", "one"], "two", "three", ("one", "two", "three", None)),
     ("save_snapshot", "save_snapshot", ["--save-snapshot", "one"], "two", "three", ("one", "two", "three", None)),
+    ("resume", "resume", ["--resume", "one"], "two", "three", ("one", "two", "three", None)),
     ("severity", "severity", ["--severity", "high"], "medium", "low", ("high", "medium", "low", None)),
     ("fail_on", "fail_on", ["--fail-on", "low"], "medium", "none", ("low", "medium", "none", "high")),
     ("pace", "pace", ["--pace", "documented"], "adaptive", "off", ("documented", "adaptive", "off", "documented")),
@@ -28,7 +29,9 @@ TABLE: list[tuple[str, str, list[str], str, str, tuple[Any, Any, Any, Any]]] = [
     ("external_id", "external_id", ["--external-id", "a"], "b", "c", ("a", "b", "c", None)),
     ("account", "account", ["--account", "a", "--account", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
     ("ou", "ou", ["--ou", "a", "--ou", "b"], "c d", "[e]", (("a", "b"), ("c", "d"), ("e",), ())),
-    ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, 1)),
+    ("source", "source", ["--source", "live"], "config", "config", ("live", "config", "config", "live")),
+    ("aggregator", "aggregator", ["--aggregator", "a"], "b", "c", ("a", "b", "c", None)),
+    ("workers", "workers", ["--workers", "2"], "3", "4", (2, 3, 4, None)),
     (
         "region",
         "region",
@@ -211,3 +214,12 @@ def test_an_organisation_in_the_file_does_not_keep_a_snapshot_from_being_audited
     told = ddbaudit("run", "--from", snapshot, "--rule", "table-deletion-protection", "--quiet")
     assert told.code == 3, told.err
     assert_refused(ddbaudit("run", "--org", "--role-name", "x", "--from", snapshot), "exclude each other")
+
+
+def test_aws_config_in_the_file_does_not_keep_a_snapshot_from_being_audited(
+    ddbaudit: Command, tmp_path: Path, snapshot: str
+) -> None:
+    (tmp_path / "ddbaudit.yaml").write_text("run: {source: config, aggregator: org}\n")
+    told = ddbaudit("run", "--from", snapshot, "--rule", "table-deletion-protection", "--quiet")
+    assert told.code == 3, told.err
+    assert_refused(ddbaudit("run", DDBAUDIT_SOURCE="live"), "--aggregator needs --source config", "run.aggregator")

@@ -18,11 +18,12 @@ from botocore.exceptions import ClientError
 from auditor import config_rule, packs
 from auditor.config_rule import Evaluation, Undecided, compliance_of, evaluate
 from auditor.config_rule.delivery import Delivery, DeliveryError
-from auditor.config_rule.event import read_event, read_item
+from auditor.config_rule.event import read_event
 from auditor.config_rule.live import about_tables, is_narrow
 from auditor.config_rule.selection import select
 from auditor.errors import UsageError
 from auditor.rule_api import Rule, Severity, Status
+from auditor.sources.aws.config_items import read_item
 from tests.config_rule import stand_in
 from tests.config_rule.stand_in import (
     ACCOUNT,
@@ -101,13 +102,19 @@ def test_what_the_item_tells_is_not_asked_again(aws: Any, config: Config, monkey
         one.events.register("before-call", lambda model, **_: asked.append(model.name))
         return one
 
-    evaluate(changed(table_item("orders"), parameters=TWO), made)
+    after = {"configurationItemCaptureTime": "2999-01-01T00:00:00.000Z"}
+    evaluate(changed(table_item("orders", **after), parameters=TWO), made)
     assert sorted(asked) == ["DescribeTable", "GetCallerIdentity"]
     assert config.compliance() == {(TABLE, "orders"): "NON_COMPLIANT"}
-    asked.clear()
-    on = table_item("orders", supplementaryConfiguration={})
-    evaluate(changed(on, parameters=TWO), made)
-    assert "DescribeContinuousBackups" in asked
+    silent = table_item("orders", **after, supplementaryConfiguration={})
+    recovery = {"pointInTimeRecoveryStatus": "ENABLED"}
+    backups = {"ContinuousBackupsDescription": {"pointInTimeRecoveryDescription": recovery}}
+    no_window = table_item("orders", **after, supplementaryConfiguration=backups)
+    before = table_item("orders", configurationItemCaptureTime="2020-01-01T00:00:00.000Z")  # of a namesake
+    for item in (silent, no_window, before):
+        asked.clear()
+        evaluate(changed(item, parameters=TWO), made)
+        assert "DescribeContinuousBackups" in asked
 
 
 @pytest.mark.parametrize("status", ["ResourceDeleted", "ResourceDeletedNotRecorded", "ResourceNotRecorded"])

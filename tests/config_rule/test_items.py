@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from auditor.config_rule.event import read_item
 from auditor.resources import Key, Role, Table, Trail, User
+from auditor.sources.aws.config_items import read_item
 
 PUBLISHED = Path(__file__).parents[3] / "shared" / "schemas"
 
@@ -29,7 +29,9 @@ def test_published_items_are_read(name: str, kind: type) -> None:
     assert item.id == published["resourceId"]
     assert not item.deleted
     if kind is Table:
-        assert item.recovery_off()
+        recovery = item.recovery()
+        assert recovery is not None
+        assert (recovery.enabled, recovery.days, recovery.recorded) == (False, None, item.captured)
 
 
 def test_what_is_read_of_a_tables_item_is_in_the_published_list_of_its_properties() -> None:

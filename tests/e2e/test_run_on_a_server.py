@@ -28,6 +28,7 @@ from tests.e2e.conftest import (
     COMMAND,
     OTHER,
     Call,
+    Fault,
     Run,
     Runner,
     Server,
@@ -336,6 +337,51 @@ def test_wrong_credentials_end_the_run_before_it_begins(serve: Serve, ddbaudit: 
     assert last_line(run) == "ddbaudit: exit 2"
     assert server.operations == {"sts:GetCallerIdentity"}
     assert not list(run.folder.rglob("report.*"))
+
+
+class Expiring(dict[str, Fault]):
+    """Faults of all operations, from a number of calls on."""
+
+    def __init__(self, calls: int, fault: Fault) -> None:
+        super().__init__()
+        self.left, self.fault = calls, fault
+
+    def get(self, operation: str, default: Any = None) -> Any:
+        del operation, default
+        self.left -= 1
+        return self.fault if self.left < 0 else None
+
+
+@pytest.mark.parametrize(
+    ("code", "near", "far"),
+    [
+        ("ExpiredTokenException", "ca-central-1", "sa-east-1"),
+        ("UnrecognizedClientException", "ap-southeast-1", "ap-southeast-2"),
+    ],
+)
+def test_credentials_that_end_in_the_middle_of_a_run_cost_verdicts_and_make_none(
+    serve: Serve, ddbaudit: Runner, code: str, near: str, far: str
+) -> None:
+    server = serve()
+    for number in range(12):
+        create_table(server, f"t{number:02}", near, DeletionProtectionEnabled=True)
+    create_table(server, "elsewhere", far, DeletionProtectionEnabled=True)
+    server.calls.clear()
+    server.faults = Expiring(8, error(code, 403, "The security token included in the request is no longer good."))
+    rule, regions = ("--rule", "table-deletion-protection"), ("--region", near, "--region", far)
+    run = ddbaudit("run", *regions, *rule, "--save-snapshot", "kept.json", server=server)
+    assert run.code == 4
+    assert re.fullmatch(r"ddbaudit: exit 4: 0 findings at or above high, \d+ unknown", last_line(run))
+    assert "Traceback" not in run.stderr
+    verdicts = run.verdicts("table-deletion-protection")
+    # A region whose tables were not listed any more has a verdict of its own; none is missing.
+    assert {name.split()[-1] for name in verdicts} == {near, far}
+    assert len(verdicts) == 13
+    assert set(verdicts.values()) == {"pass", "unknown"}
+    assert run.report["run"]["complete"] is False
+    kept = ddbaudit("run", "--from", str(run.folder / "kept.json"), *rule)
+    assert kept.code == 4
+    assert kept.verdicts("table-deletion-protection") == verdicts
 
 
 # Signals, pipes and terminals

@@ -194,7 +194,8 @@ def _muted(aws: Aws, arn: str) -> tuple[str, ...]:
         absent=("ResourceNotFoundException", "ResourceNotFound"),
         AlarmMuteRuleName=name,
     )
-    return tuple(sorted(((answer or {}).get("MuteTargets") or {}).get("AlarmNames") or []))
+    targets = (answer or {}).get("MuteTargets")
+    return tuple(sorted(targets["AlarmNames"])) if targets is not None else ()
 
 
 @collects(EventRules, about=Region)

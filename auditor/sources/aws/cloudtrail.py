@@ -122,8 +122,7 @@ def _store(arn: str, answer: Mapping[str, Any]) -> EventDataStore:
 
 def _advanced(answer: Mapping[str, Any]) -> tuple[tuple[FieldSelector, ...], ...]:
     return tuple(
-        tuple(_field(one) for one in entry.get("FieldSelectors", []))
-        for entry in answer.get("AdvancedEventSelectors") or []
+        tuple(_field(one) for one in entry["FieldSelectors"]) for entry in answer.get("AdvancedEventSelectors") or []
     )
 
 

@@ -29,7 +29,7 @@ def identity_pool_settings(aws: Aws, pool: IdentityPool) -> Yield:
         pool,
         IdentityPoolSettings(
             answer.get("IdentityPoolName", ""),
-            answer.get("AllowUnauthenticatedIdentities", False),
+            answer["AllowUnauthenticatedIdentities"],
             answer.get("AllowClassicFlow", False),
         ),
     )

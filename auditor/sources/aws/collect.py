@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from datetime import UTC, datetime
 
 from auditor.config import NO_SAMPLING, Sampling
 from auditor.facts import CollectionTime, EnabledRegions, Gap, RegionScope
 from auditor.inventory import Caller, CallError, Inventory, Scope
 from auditor.resources import Account, Region, Resource
+from auditor.snapshot import Only
 from auditor.sources.aws import (
     account,
     alarms,
@@ -30,9 +31,8 @@ from auditor.sources.aws import (
     organizations,
     streams,
 )
-from auditor.sources.aws.organisation import Closed
-from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.scheduler import THROTTLE_WAITS, Collection, Progress, Stop
+from auditor.sources.aws.session import Access, ConfigSource
 
 #: The modules whose collectors serve; importing them registers these.
 SERVICES = (
@@ -51,8 +51,11 @@ def collect(
     progress: Progress = lambda done, total: None,
     waits: tuple[float, ...] = THROTTLE_WAITS,
     sampling: Sampling = NO_SAMPLING,
-    closed: Iterable[Closed] = (),
-    organization: Access | None = None,
+    only: Only = "everything",
+    elsewhere: Container[Resource | None] = frozenset(),
+    stop: Stop | None = None,
+    config: ConfigSource | None = None,
+    auditing: Access | None = None,
 ) -> Inventory:
     """Collect the wanted facts of some accounts.
 
@@ -65,13 +68,15 @@ def collect(
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a call that was throttled to the end.
         sampling: How many items may be read of a table (see :class:`auditor.config.Sampling`).
-        closed: Accounts that cannot be entered: everything about them is unknown.
-        organization: Credentials that organisation facts of every account are read with; default: the account's own.
+        only: What is collected here of each account, if not everything: what is not of any region, or the regions.
+        elsewhere: Accounts and regions whose resources somebody else asks for.
+        stop: An event that ends the collection early, as an interrupt does.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
 
     Raises:
         UsageError: a region is not one of the account's partition.
     """
-    closed = tuple(closed)
     started = (now or datetime.now(UTC)).replace(microsecond=0)
     prepared: list[tuple[type, Account, object]] = []
     scopes, kept, errors = [], [], []
@@ -94,23 +99,31 @@ def collect(
                     RegionScope.__name__,
                 )
             )  # fmt: skip
-        scopes.append(Scope(access.account, access.name, audited))
-        prepared += [(fact_type, access.account, value) for fact_type, value in settled.items()]
-    for one in closed:
-        errors.append(one.error)
-        if one.gap is not None:
-            scopes.append(Scope(one.member.account, one.member.name, ()))
+        scopes.append(Scope(access.account, access.name, () if only == "account" else audited))
+        if only != "regions":
+            prepared += [(fact_type, access.account, value) for fact_type, value in settled.items()]
     inventory = Inventory(caller, tuple(sorted(scopes, key=lambda scope: scope.account.id)), errors=errors)
     for fact_type, owner, value in prepared:
         if isinstance(value, Gap):
             inventory.put_gap(owner, fact_type, value)
         elif fact_type is RegionScope or (EnabledRegions, Account) in wanted:
             inventory.put(owner, value)
-    for one in closed:
-        if one.gap is not None:
-            for fact_type in {RegionScope, *(fact_type for fact_type, kind in wanted if kind is Account)}:
-                inventory.put_gap(one.member.account, fact_type, one.gap)
-    for scope in inventory.scopes:
-        inventory.put(scope.account, CollectionTime(started, caller.arn))
-    Collection(inventory, kept, wanted, progress, waits, sampling, organization=organization).run()
+    if only != "regions":
+        for scope in inventory.scopes:
+            inventory.put(scope.account, CollectionTime(started, caller.arn))
+    begin = None if only != "regions" else [region for scope in inventory.scopes for region in scope.regions]
+    collection = Collection(
+        inventory,
+        kept,
+        wanted,
+        progress,
+        waits,
+        sampling,
+        begin=begin,
+        elsewhere=elsewhere,
+        stop=stop,
+        config=config,
+        auditing=auditing,
+    )
+    collection.run()
     return inventory

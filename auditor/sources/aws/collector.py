@@ -28,6 +28,7 @@ class Collector:
         lane: The operation whose rate limits it.
         in_use_only: It runs only in regions that have tables or clusters.
         after: For a bulk collector, the listing that must have been collected (or found missing) before.
+        recorded: It yields what AWS Config recorded, and so runs only where that is asked for (``--source config``).
     """
 
     function: Callable[..., Yield]
@@ -36,6 +37,7 @@ class Collector:
     lane: str
     in_use_only: bool = False
     after: type | None = None
+    recorded: bool = False
 
 
 #: (fact, kind) -> what collects it.
@@ -69,16 +71,16 @@ def collects(
 
 
 def collects_in_bulk(
-    fact_type: type, *, of: type[Resource], about: type[Resource], after: type, lane: str
+    fact_type: type, *, of: type[Resource], about: type[Resource], after: type, lane: str, recorded: bool = False
 ) -> Callable[[Callable[..., Yield]], Callable[..., Yield]]:
     """Register a collector that yields a fact about all resources of a kind in a region at once.
 
     It is called with the region and its listing (or the gap where the listing should be) and yields the
-    fact for each; where it fails, the resources are asked one by one.
+    fact for each; where it fails, the resources are asked one by one. ``recorded``: see :class:`Collector`.
     """
 
     def register(function: Callable[..., Yield]) -> Callable[..., Yield]:
-        BULK[fact_type, of] = Collector(function, (fact_type,), about, lane, after=after)
+        BULK[fact_type, of] = Collector(function, (fact_type,), about, lane, after=after, recorded=recorded)
         return function
 
     return register

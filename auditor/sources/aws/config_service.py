@@ -1,11 +1,13 @@
-"""AWS Config: recorders, their state, delivery channels, rules and what these find."""
+"""AWS Config: recorders, their state, delivery channels, rules and what these find; what it recorded of tables."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+import logging
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+from auditor.errors import UsageError
 from auditor.facts import (
     ConfigCompliance,
     ConfigDelivery,
@@ -14,19 +16,39 @@ from auditor.facts import (
     ConfigRecorderStatuses,
     ConfigRule,
     ConfigRules,
+    Gap,
+    PointInTimeRecovery,
     RecorderStatus,
+    TableNames,
 )
-from auditor.resources import Region, Table
-from auditor.sources.aws.collector import Yield, collects
+from auditor.resources import Region, Resource, Table
+from auditor.sources.aws.collector import Yield, collects, collects_in_bulk
+from auditor.sources.aws.config_items import Item, read_item
 from auditor.sources.aws.session import Aws
+
+log = logging.getLogger(__name__)
+
+#: What is asked of the tables of a region; at most 4,096 characters. NULL cannot be asked for, so all is selected.
+QUERY = (
+    "SELECT accountId, awsRegion, arn, resourceType, resourceId, configurationItemCaptureTime, "
+    "configurationItemStatus, supplementaryConfiguration "
+    "WHERE resourceType = '{type}' AND accountId = '{account}' AND awsRegion = '{region}'"
+)
+
+#: Rows a page, the most that AWS Config gives; its own default is 25.
+ROWS = 100
 
 
 @collects(ConfigRecorders, about=Region)
 def recorders(aws: Aws, region: Region) -> Yield:
     """Yield the region's recorders."""
+    yield region, _recorders(aws)
+
+
+def _recorders(aws: Aws) -> ConfigRecorders:
     answer = aws.call("config:DescribeConfigurationRecorders")
     found = [_recorder(entry) for entry in answer.get("ConfigurationRecorders", [])]
-    yield region, ConfigRecorders(tuple(sorted(found, key=lambda recorder: recorder.name)))
+    return ConfigRecorders(tuple(sorted(found, key=lambda recorder: recorder.name)))
 
 
 def _recorder(entry: Mapping[str, Any]) -> ConfigRecorder:
@@ -52,6 +74,10 @@ def _recorder(entry: Mapping[str, Any]) -> ConfigRecorder:
 @collects(ConfigRecorderStatuses, about=Region)
 def recorder_statuses(aws: Aws, region: Region) -> Yield:
     """Yield whether the recorders record."""
+    yield region, _statuses(aws)
+
+
+def _statuses(aws: Aws) -> ConfigRecorderStatuses:
     answer = aws.call("config:DescribeConfigurationRecorderStatus")
     found = [
         (
@@ -64,7 +90,7 @@ def recorder_statuses(aws: Aws, region: Region) -> Yield:
         )
         for entry in answer.get("ConfigurationRecordersStatus", [])
     ]
-    yield region, ConfigRecorderStatuses(tuple(sorted(found, key=lambda pair: pair[0])))
+    return ConfigRecorderStatuses(tuple(sorted(found, key=lambda pair: pair[0])))
 
 
 @collects(ConfigDelivery, about=Region)
@@ -85,11 +111,11 @@ def rules(aws: Aws, region: Region) -> Yield:
 
 
 def _rule(entry: Mapping[str, Any]) -> ConfigRule:
-    source, scope = entry.get("Source") or {}, entry.get("Scope") or {}
+    source, scope = entry["Source"], entry.get("Scope") or {}
     return ConfigRule(
         name=entry.get("ConfigRuleName", ""),
         state=entry.get("ConfigRuleState", "").upper(),
-        owner=source.get("Owner", "").upper(),
+        owner=source["Owner"].upper(),
         identifier=source.get("SourceIdentifier", ""),
         parameters=_parameters(entry.get("InputParameters")),
         resource_types=tuple(scope.get("ComplianceResourceTypes") or []),
@@ -120,3 +146,60 @@ def compliance(aws: Aws, region: Region) -> Yield:
         for entry in page.get("ComplianceByConfigRules", [])
     }
     yield region, ConfigCompliance(found)
+
+
+@collects_in_bulk(
+    PointInTimeRecovery, of=Table, about=Region, after=TableNames, lane="config:SelectResourceConfig", recorded=True
+)
+def recovery_of_all_tables(aws: Aws, region: Region, listing: TableNames | Gap) -> Yield:
+    """Yield point-in-time recovery of all tables of a region, as AWS Config recorded it, a hundred tables a page.
+
+    Nothing comes of a region whose tables are not recorded at present: its items stay, and say what was. Tables that
+    the listing does not have are not made up. Where there is no item, or one that leaves something open, nothing is
+    yielded, and DynamoDB is asked. Source: AWS Config API Reference, SelectResourceConfig and
+    SelectAggregateResourceConfig.
+    """
+    if isinstance(listing, Gap):
+        return
+    if not _records_tables(aws):
+        log.info("AWS Config does not record tables in %s of account %s", region.name, region.account.id)
+        return
+    tables = set(listing.tables)
+    for resource, item in _items(aws, region):
+        recovery = item.recovery()
+        if resource in tables and recovery is not None and not item.deleted:
+            yield resource, recovery
+
+
+def _records_tables(aws: Aws) -> bool:
+    """Tell whether a recorder of the customer's is recording tables, and its last delivery did not fail."""
+    covering = [one.name for one in _recorders(aws).recorders if not one.service_linked and one.covers(Table.cfn_type)]
+    states = dict(_statuses(aws).statuses) if covering else {}
+    return any(states[one].recording and states[one].last_status != "FAILURE" for one in covering if one in states)
+
+
+def _items(aws: Aws, region: Region) -> Iterator[tuple[Resource | None, Item]]:
+    """Yield the items of a region's tables that can be read, each with what it is about.
+
+    Raises:
+        Missing: a page could not be had.
+    """
+    query = QUERY.format(type=Table.cfn_type, account=region.account.id, region=region.name)
+    if aws.config.aggregator:
+        pages = aws.at_aggregator().pages(
+            "config:SelectAggregateResourceConfig",
+            Expression=query,
+            ConfigurationAggregatorName=aws.config.aggregator,
+            Limit=ROWS,
+        )
+    else:
+        pages = aws.pages("config:SelectResourceConfig", Expression=query, Limit=ROWS)
+    for page in pages:
+        for row in page.get("Results", []):
+            try:
+                item = read_item(json.loads(row))
+                resource = item.resource()
+            except (ValueError, UsageError) as error:
+                log.debug("a row of AWS Config could not be read: %s", error)
+                continue
+            yield resource, item

@@ -33,7 +33,7 @@ def detectors(aws: Aws, region: Region) -> Yield:
         found = [
             _detector(one, aws.call("guardduty:GetDetector", DetectorId=one))
             for page in aws.pages("guardduty:ListDetectors")
-            for one in page.get("DetectorIds", [])
+            for one in page["DetectorIds"]
         ]
     except Missing as missing:
         if not aws.lacks("guardduty", missing):
@@ -48,7 +48,7 @@ def _detector(detector_id: str, answer: Mapping[str, Any]) -> Detector:
     trail = features.get("CLOUD_TRAIL")
     return Detector(
         id=detector_id,
-        status=answer.get("Status", "").upper(),
+        status=answer["Status"].upper(),
         cloud_trail=None if trail is None else trail.upper() == "ENABLED",
         frequency=answer.get("FindingPublishingFrequency"),
     )

@@ -46,7 +46,7 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
     """Return a ``TableDescription`` with AWS's omissions made explicit."""
     encryption = description.get("SSEDescription") or {}
     key = encryption.get("KMSMasterKeyArn")
-    stream = description.get("StreamSpecification") or {}
+    stream = description.get("StreamSpecification", {"StreamEnabled": False})
     return TableSettings(
         status=description["TableStatus"].upper(),
         deletion_protection=description.get("DeletionProtectionEnabled", False),
@@ -58,8 +58,8 @@ def read_table(table: Table, description: Mapping[str, Any]) -> TableSettings:
         billing_mode=(description.get("BillingModeSummary") or {}).get("BillingMode", "PROVISIONED").upper(),
         created=utc(description.get("CreationDateTime")),
         item_count=description.get("ItemCount", 0),
-        stream_arn=description.get("LatestStreamArn") if stream.get("StreamEnabled") else None,
-        stream_view=stream.get("StreamViewType") if stream.get("StreamEnabled") else None,
+        stream_arn=description.get("LatestStreamArn") if stream["StreamEnabled"] else None,
+        stream_view=stream.get("StreamViewType") if stream["StreamEnabled"] else None,
         replicas=tuple(_replica(table, replica) for replica in description.get("Replicas") or []),
         witnesses=tuple(
             Witness(witness["RegionName"], witness.get("WitnessStatus", "").upper())

@@ -35,7 +35,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     "kms:GetKeyPolicy": 100,
     "kms:ListGrants": 50,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:GetResourcePolicy": 100,
+    "dynamodb:GetResourcePolicy": 300,
     # AWS Organizations User Guide names no rates for reads; these stay well below what is seen to be throttled.
     "organizations:DescribeOrganization": 2,
     "organizations:ListRoots": 2,
@@ -43,6 +43,10 @@ DOCUMENTED_RATES: dict[str, float] = {
     "organizations:ListParents": 4,
     "organizations:ListPoliciesForTarget": 4,
     "organizations:DescribePolicy": 2,
+    "organizations:ListAccountsForParent": 4,
+    "organizations:ListOrganizationalUnitsForParent": 4,
+    "organizations:ListPolicies": 4,
+    "organizations:ListTargetsForPolicy": 4,
     # Amazon Cognito Developer Guide, Quotas: management calls of identity pools, 10 a second and less.
     "cognito-identity:ListIdentityPools": 5,
     "cognito-identity:DescribeIdentityPool": 5,
@@ -50,7 +54,7 @@ DOCUMENTED_RATES: dict[str, float] = {
     # Amazon Route 53 Developer Guide, Quotas: five requests a second, for the account as a whole.
     "route53:ListHostedZonesByVPC": 4,
     # Amazon DynamoDB Developer Guide, Service quotas: control-plane reads, as above.
-    "dynamodb:DescribeKinesisStreamingDestination": 100,
+    "dynamodb:DescribeKinesisStreamingDestination": 300,
     "dynamodb:ListExports": 10,
     "dynamodb:DescribeExport": 50,
     "dynamodb:ListBulkOperations": 10,
@@ -162,3 +166,9 @@ class Pacer:
                 rate = DOCUMENTED_RATES.get(operation, DEFAULT_RATE)
                 self._buckets[key] = Bucket(rate, adaptive=self.pace == "adaptive")
             return self._buckets[key]
+
+    def forget(self, account: str) -> None:
+        """Drop the buckets of an account that nothing will be asked of any more."""
+        with self._lock:
+            for key in [key for key in self._buckets if key[0] == account]:
+                del self._buckets[key]

@@ -17,18 +17,36 @@ import math
 import queue
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from auditor.config import NO_SAMPLING, Sampling
-from auditor.facts import DaxClusterNames, Gap, Reason, RegionScope, TableNames
-from auditor.facts.base import RAW
+from auditor.facts import (
+    DaxClusterNames,
+    Gap,
+    PointInTimeRecovery,
+    Reason,
+    RegionScope,
+    TableNames,
+    TableSettings,
+)
+from auditor.facts.base import IAM_ACTIONS, RAW
 from auditor.inventory import CallError, Inventory
 from auditor.resources import Account, LogGroup, Region, Resource, Subnet, Table, Vpc, account_of, region_of
 from auditor.sources.aws.collector import BULK, COLLECTORS, Collector
 from auditor.sources.aws.pacing import DEFAULT_RATE, DOCUMENTED_RATES
-from auditor.sources.aws.session import Access, Aws, Missing, ReadOnlyViolation, Vanished, is_disabled_region
+from auditor.sources.aws.session import (
+    SILENCES,
+    UNREADABLE,
+    Access,
+    Aws,
+    ConfigSource,
+    Missing,
+    ReadOnlyViolation,
+    Vanished,
+    is_disabled_region,
+)
 
 log = logging.getLogger(__name__)
 
@@ -41,10 +59,28 @@ WIDTH = 16
 #: Seconds to wait before a call that was throttled to the end of its attempts is tried once more.
 THROTTLE_WAITS: tuple[float, ...] = (1, 2, 4, 8, 16)
 
+#: Where AWS has answered nothing for so many seconds, and to so many calls in a row, in one lane or to one account, the
+#: calls that wait there are given up. Each would take two minutes to fail by itself: four times a read time-out.
+SILENCE = 120.0
+SILENT_CALLS_OF_LANE = 4
+SILENT_CALLS_OF_ACCOUNT = THREADS
+
 #: Seconds that calls in flight have left after an interrupt; a call to an address that is silent takes minutes.
 GRACE = 2.0
 
+#: Seconds between two looks at the event that stops a collection.
+LOOK = 0.25
+#: The code of a call that was not made since AWS answered nothing.
+GIVEN_UP = "GivenUp"
+
 Progress = Callable[[int, int], None]
+
+
+class Stop(Protocol):
+    """An event of :mod:`threading` or :mod:`multiprocessing`."""
+
+    def is_set(self) -> bool:
+        """Tell whether the collection is to end."""
 
 
 @dataclass(frozen=True)
@@ -78,10 +114,39 @@ class _Outcome:
 
 
 @dataclass
+class _Silence:
+    """How long, and to how many calls in a row, nothing was answered.
+
+    Attributes:
+        enough: Calls after which the others are given up.
+        calls: Calls since the last answer.
+        since: When the first of them failed.
+    """
+
+    enough: int
+    calls: int = 0
+    since: float = 0.0
+
+    def note(self, stopped: Missing | Vanished | None) -> None:
+        """Note how a call ended."""
+        if not isinstance(stopped, Missing) or stopped.code not in SILENCES:
+            self.calls = 0
+        else:
+            self.since = self.since if self.calls else time.monotonic()
+            self.calls += 1
+
+    @property
+    def lasts(self) -> bool:
+        """Whether it is of no use to ask on."""
+        return self.calls >= self.enough and time.monotonic() - self.since >= SILENCE
+
+
+@dataclass
 class _Lane:
     """The calls of one operation: how many may run, and whether AWS refused one of them through all waits."""
 
     width: int
+    silence: _Silence
     refused: bool = False
     waiting: collections.deque[_Task] = field(default_factory=collections.deque)
     running: int = 0
@@ -97,8 +162,12 @@ class Collection:
         progress: Called with calls done and calls known so far.
         waits: Seconds before each further try of a throttled call.
         sampling: How many items may be read of a table; without any, facts that need them stay gaps.
-        also: Resources to begin with besides the accounts and regions of the scopes.
-        organization: Credentials that organisation facts of every account are read with; default: the account's own.
+        begin: What to begin with; default: the accounts and regions of the scopes. Where a region is not named, what is
+            asked of it is asked one by one.
+        elsewhere: Accounts and regions whose resources somebody else asks for: found here they are only named.
+        stop: An event that ends the collection early when it is set, as an interrupt does.
+        config: Where AWS Config is asked for what it recorded; None: it is not.
+        auditing: Credentials of who audits, whose aggregator of AWS Config is asked; default: the account's own.
     """
 
     def __init__(
@@ -109,13 +178,18 @@ class Collection:
         progress: Progress = lambda done, total: None,
         waits: tuple[float, ...] = THROTTLE_WAITS,
         sampling: Sampling = NO_SAMPLING,
-        also: Iterable[Resource] = (),
-        organization: Access | None = None,
+        begin: Iterable[Resource] | None = None,
+        elsewhere: Container[Resource | None] = frozenset(),
+        stop: Stop | None = None,
+        config: ConfigSource | None = None,
+        auditing: Access | None = None,
     ) -> None:
         """Prepare; nothing is asked yet."""
         self._inventory = inventory
-        self._also = tuple(also)
-        self._organization = organization
+        self._config, self._auditing = config, auditing
+        self._begin = None if begin is None else tuple(begin)
+        self._elsewhere = elsewhere
+        self._stop = stop
         wanted = {pair for pair in wanted if sampling.items_per_table or not RAW[pair[0]].opt_in}
         self._wanted = frozenset(fact_type for fact_type, _ in wanted)
         self._sampling = sampling
@@ -128,12 +202,18 @@ class Collection:
                 self._in_use.append(collector)
             elif collector is not None:
                 self._by_kind.setdefault(collector.about, []).append((fact_type, collector))
-        self._bulks = {pair: bulk for pair, bulk in BULK.items() if pair in wanted}
+        self._bulks = {
+            pair: bulk for pair, bulk in BULK.items() if pair in wanted and (config is not None or not bulk.recorded)
+        }
         self._progress = progress
         self._waits = waits
         self._lanes: dict[tuple[str, str, str], _Lane] = {}
+        self._silences = {account: _Silence(SILENT_CALLS_OF_ACCOUNT) for account in self._accesses}
         self._asked: set[tuple[int, Account, Resource]] = set()
         self._bulk_done: set[tuple[int, Resource]] = set()
+        if self._begin is not None:
+            listed = {region for scope in inventory.scopes for region in scope.regions}.difference(self._begin)
+            self._bulk_done = {(id(bulk), region) for bulk in self._bulks.values() for region in listed}
         self._finders: dict[Resource, Access] = {}
         self._delayed: list[tuple[float, int, _Task]] = []
         self._order = itertools.count()
@@ -152,7 +232,9 @@ class Collection:
             thread.start()
         try:
             self._start()
-            while self._open or self._delayed:
+            while self._open or self._delayed or self._ask_of_younger():
+                if self._stop is not None and self._stop.is_set():
+                    raise KeyboardInterrupt
                 self._release_delayed()
                 try:
                     self._news.get(timeout=self._patience())
@@ -164,11 +246,12 @@ class Collection:
         except KeyboardInterrupt:
             self._inventory.interrupted = True
             self._await_running(time.monotonic() + GRACE)
+            self._forget_younger()
         finally:
             self._cancel_waiting()
             for _ in threads:
                 self._ready.put(None)
-        self._restore_accounts_without_regions()
+        self._restore_regions()
 
     def _serve(self) -> None:
         """Work off tasks in a thread until there is a None."""
@@ -179,9 +262,8 @@ class Collection:
     def _await_running(self, until: float) -> None:
         """Keep what the calls in flight still bring, without asking for anything more."""
         running = sum(lane.running for lane in self._lanes.values()) - self._cancel_waiting()
-        running += bool(
-            self._outcomes and not self._outcomes[0].ahead
-        )  # the one that the interrupt struck may have been counted off already
+        # The one that the interrupt struck may have been counted off already.
+        running += bool(self._outcomes and not self._outcomes[0].ahead)
         while running > 0 and (left := until - time.monotonic()) > 0:
             while self._outcomes:
                 outcome = self._outcomes.popleft()
@@ -203,18 +285,17 @@ class Collection:
 
     def _start(self) -> None:
         for scope in self._inventory.scopes:
-            if scope.account not in self._accesses:
-                continue  # it cannot be entered
             access = self._accesses[scope.account]
-            for resource in (scope.account, *scope.regions, *self._also):
-                if account_of(resource) == scope.account:
-                    self._discovered(resource, access)
+            for resource in (scope.account, *scope.regions) if self._begin is None else self._begin:
+                self._discovered(resource, access)
 
     def _discovered(self, resource: Resource, access: Access) -> None:
         """Ask for what is wanted about a resource, unless it must wait for something else first.
 
         Its owner's credentials are asked where they are at hand; otherwise those of every account that found it.
         """
+        if account_of(resource) in self._elsewhere or region_of(resource) in self._elsewhere:
+            return
         if isinstance(resource, Table | LogGroup) and resource.account not in self._accesses:
             return  # asked by name, this account would answer for a table or log group of its own
         access = self._accesses.get(account_of(resource), access)
@@ -244,17 +325,15 @@ class Collection:
         if asking in self._asked or (listing is None and held is not None and not isinstance(held, Gap)):
             return
         self._asked.add(asking)
-        if self._organization is not None and collector.lane.startswith("organizations:"):
-            access = self._organization  # members may not ask about policies
         region = region_of(resource)
         self._queue(_Task(collector, access, region.name if region else access.home_region(), resource, listing))
 
     def _queue(self, task: _Task) -> None:
-        lane = self._lanes.get(task.lane)
+        lane = self._lanes.get(self._lane_of(task))
         if lane is None:
             rate = DOCUMENTED_RATES.get(task.collector.lane, DEFAULT_RATE)
             width = WIDTH if task.access.pacer.pace != "documented" else max(2, min(WIDTH, math.ceil(rate * 0.4)))
-            lane = self._lanes[task.lane] = _Lane(width)
+            lane = self._lanes[self._lane_of(task)] = _Lane(width, _Silence(max(SILENT_CALLS_OF_LANE, width)))
         if task.round:
             lane.waiting.appendleft(task)  # first, so that it is soon clear whether AWS refuses them all
         else:
@@ -262,15 +341,26 @@ class Collection:
         self._open += 1
         self._fill(lane)
 
+    def _lane_of(self, task: _Task) -> tuple[str, str, str]:
+        """Return the lane: all who ask the one aggregator share it, so that they do not take all threads."""
+        shared = task.collector.recorded and self._config is not None and self._config.aggregator
+        return ("", "", task.collector.lane) if shared else task.lane
+
     def _fill(self, lane: _Lane) -> None:
         while lane.waiting and lane.running < lane.width:
             lane.running += 1
-            self._ready.put(lane.waiting.popleft())
+            task = lane.waiting.popleft()
+            if lane.silence.lasts or self._silences[task.access.account].lasts:
+                self._outcomes.append(_Outcome(task, stopped=_given_up(task)))
+                self._news.put(None)
+            else:
+                self._ready.put(task)
 
     def _work(self, task: _Task) -> _Outcome:
         """Run a task; whatever happens becomes an outcome."""
         outcome = _Outcome(task)
-        aws = Aws(task.access, task.region, self._wanted, self._sampling)
+        config = self._config or ConfigSource()
+        aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._auditing)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
             for resource, value in task.collector.function(aws, *arguments):
@@ -282,10 +372,10 @@ class Collection:
         except (Missing, Vanished) as stopped:
             outcome.stopped = stopped
         except ReadOnlyViolation as violation:
-            outcome.stopped = _unreadable(task, violation)
+            outcome.stopped = _unreadable(task, aws, violation)
             log.exception("a collector called what no fact declares")
         except Exception as error:
-            outcome.stopped = _unreadable(task, error)
+            outcome.stopped = _unreadable(task, aws, error)
             log.debug("the answer could not be read", exc_info=True)
         return outcome
 
@@ -296,14 +386,19 @@ class Collection:
                 for one in self._inventory.learn([resource]):
                     self._discovered(one, task.access)
             return
-        lane = self._lanes[task.lane]
+        lane = self._lanes[self._lane_of(task)]
         lane.running -= 1
         self._open -= 1
+        if not (isinstance(outcome.stopped, Missing) and outcome.stopped.code == GIVEN_UP):
+            lane.silence.note(outcome.stopped)
+            self._silences[task.access.account].note(outcome.stopped)
         self._fill(lane)
         throttled = self._is_throttled(outcome)
         if throttled and task.round < len(self._waits) and not lane.refused:
-            again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
-            heapq.heappush(self._delayed, (time.monotonic() + self._waits[task.round], next(self._order), again))
+            self._once_more(task, self._waits[task.round])
+            return
+        if task.round == 0 and isinstance(outcome.stopped, Missing) and outcome.stopped.code == UNREADABLE:
+            self._once_more(task, 0.0)  # botocore itself tries again only where no answer came
             return
         # Where one call was refused through all waits the others need not wait as long, until one gets through.
         lane.refused = throttled
@@ -317,6 +412,10 @@ class Collection:
             self._end_bulk(task.collector, task.resource)
         self._follow_up(task)
         self._progress(self._done, self._done + self._open + len(self._delayed))
+
+    def _once_more(self, task: _Task, wait: float) -> None:
+        again = _Task(task.collector, task.access, task.region, task.resource, task.listing, task.round + 1)
+        heapq.heappush(self._delayed, (time.monotonic() + wait, next(self._order), again))
 
     def _is_throttled(self, outcome: _Outcome) -> bool:
         stopped = outcome.stopped
@@ -361,6 +460,29 @@ class Collection:
                     if region_of(resource) == region and resource not in held:
                         self._ask(COLLECTORS[fact_type, kind], self._finders[resource], resource)
 
+    def _ask_of_younger(self) -> bool:
+        """Ask DynamoDB where AWS Config's word does not count; tell whether there is anything to wait for."""
+        for table in self._forget_younger():
+            self._ask(COLLECTORS[PointInTimeRecovery, Table], self._finders[table], table)
+        return bool(self._open)
+
+    def _forget_younger(self) -> list[Table]:
+        """Drop what AWS Config recorded of tables that may be younger, made anew under the same name; return them."""
+        held, settings = (
+            self._inventory.facts.get(PointInTimeRecovery, {}),
+            self._inventory.facts.get(TableSettings, {}),
+        )
+        younger = []
+        for table, recovery in held.items():
+            recorded = None if isinstance(recovery, Gap) else recovery.recorded
+            found = settings.get(table)
+            created = found.created if isinstance(found, TableSettings) else None
+            if recorded is not None and isinstance(table, Table) and (created is None or recorded < created):
+                younger.append(table)
+        for table in younger:
+            del held[table]
+        return younger
+
     def _follow_up(self, task: _Task) -> None:
         """Ask what had to wait for a region's listings."""
         region = task.resource
@@ -390,15 +512,32 @@ class Collection:
             self._queue(heapq.heappop(self._delayed)[2])
 
     def _patience(self) -> float | None:
+        longest = None if self._stop is None else LOOK
         if not self._delayed:
-            return None if self._open else 0
-        return max(0.0, self._delayed[0][0] - time.monotonic())
+            return longest if self._open else 0
+        wait = max(0.0, self._delayed[0][0] - time.monotonic())
+        return wait if longest is None else min(wait, longest)
 
-    def _restore_accounts_without_regions(self) -> None:
-        """Where *every* region of an account looks disabled, its credentials failed: nothing was found out."""
+    def _restore_regions(self) -> None:
+        """Take back that regions are not enabled where it may have been the credentials that ceased to work.
+
+        AWS answers the same to both. Where every region of an account looks like that, or the account is not answered
+        anywhere by now, nothing was found out.
+        """
         for scope in self._inventory.scopes:
-            if all(region in self._inventory.vanished for region in scope.regions):
-                self._inventory.vanished.difference_update(scope.regions)
+            gone = self._inventory.vanished.intersection(scope.regions)
+            if gone and (len(gone) == len(scope.regions) or not self._works(self._accesses[scope.account])):
+                self._inventory.vanished.difference_update(gone)
+
+    def _works(self, access: Access) -> bool:
+        """Tell whether credentials still work; AWS lets everybody ask who they are."""
+        if self._inventory.interrupted:
+            return False  # whoever interrupted does not wait for one more call
+        try:
+            Aws(access, access.home_region()).call("sts:GetCallerIdentity")
+        except Missing:
+            return False
+        return True
 
 
 def _share_heap() -> None:
@@ -410,7 +549,15 @@ def _share_heap() -> None:
         ctypes.CDLL(None).mallopt(-8, 1)
 
 
-def _unreadable(task: _Task, error: Exception) -> Missing:
-    text = f"AWS's answer to {task.collector.lane} could not be read ({type(error).__name__}: {error})."
-    gap = Gap(Reason.UNDECIDABLE, text, task.collector.lane)
-    return Missing(gap, type(error).__name__, task.collector.lane, str(error))
+def _given_up(task: _Task) -> Missing:
+    operation = task.collector.lane
+    action = IAM_ACTIONS.get(operation, operation)
+    text = f"{action} in {task.region} was not asked: nothing had been answered for {SILENCE:.0f} seconds."
+    return Missing(Gap(Reason.TRANSIENT, text, action), GIVEN_UP, operation, "not asked")
+
+
+def _unreadable(task: _Task, aws: Aws, error: Exception) -> Missing:
+    operation = aws.asked[-1] if aws.asked else task.collector.lane
+    text = f"AWS's answer to {operation} could not be read ({type(error).__name__}: {error})."
+    gap = Gap(Reason.UNDECIDABLE, text, IAM_ACTIONS.get(operation, operation))
+    return Missing(gap, type(error).__name__, operation, str(error))

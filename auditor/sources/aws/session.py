@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
+import random
 import threading
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
@@ -36,7 +38,12 @@ ORGANISATION_OPERATIONS = (
     "organizations:ListAccounts",
     "organizations:ListAccountsForParent",
     "organizations:ListOrganizationalUnitsForParent",
+    "organizations:ListPolicies",
+    "organizations:ListTargetsForPolicy",
 )
+
+#: Queries of AWS Config (``--source config``), besides what facts declare.
+CONFIG_OPERATIONS = ("config:SelectResourceConfig", "config:SelectAggregateResourceConfig")
 
 #: What boto3 itself calls to obtain credentials for a profile or a role; none touches what is audited.
 CREDENTIAL_OPERATIONS = (
@@ -52,7 +59,15 @@ CREDENTIAL_OPERATIONS = (
 #: botocore's service names whose IAM prefix or everyday name differs.
 CLIENTS = {"tag": "resourcegroupstaggingapi"}
 
-THROTTLES = ("throttl", "toomanyrequests", "requestlimitexceeded", "limitexceeded", "slowdown", "provisionedthroughput")
+THROTTLES = (
+    "429",
+    "throttl",
+    "toomanyrequests",
+    "requestlimitexceeded",
+    "limitexceeded",
+    "slowdown",
+    "provisionedthroughput",
+)
 DENIALS = ("accessdenied", "unauthorizedoperation", "authorizationerror", "notauthorized", "403", "forbidden")
 EXPIRED = ("expiredtoken", "requestexpired", "tokenrefreshrequired")
 DISABLED_REGION = ("optinrequired", "invalidclienttokenid", "unrecognizedclient", "authfailure")
@@ -65,11 +80,34 @@ UNSUPPORTED = (
     "404",
 )
 
+#: What botocore's parsers raise over an answer that is not in the operation's protocol: its own error, or what happens
+#: to them when a body is no UTF-8, no object or another document.
+PARSER_ERRORS = (botocore.parsers.ResponseParserError, AttributeError, KeyError, TypeError, ValueError)
+
+#: Names of the exceptions by which botocore's HTTP client says that nothing was answered.
+SILENCES = (
+    *("ConnectTimeoutError", "ConnectionClosedError", "EndpointConnectionError", "HTTPClientError"),
+    *("ProxyConnectionError", "ReadTimeoutError", "SSLError"),
+)
+
+#: Seconds between two attempts for a throttled call, at most.
+LONGEST_WAIT = 20.0
+
 #: Characters of AWS's message that are kept.
 MESSAGE_LENGTH = 600
 
 #: Connections a client keeps: as many as threads may use it at once.
 POOL_SIZE = 50
+
+
+#: The code of an answer that came, and holds nothing of what the operation answers.
+UNREADABLE = "UnreadableAnswer"
+
+
+class UnreadableAnswer(botocore.exceptions.BotoCoreError):  # type: ignore[misc]
+    """An answer says that all is well and holds nothing that the operation answers: something in between spoilt it."""
+
+    fmt = "the answer to {operation} could not be read"
 
 
 class ReadOnlyViolation(AuditError):
@@ -78,15 +116,17 @@ class ReadOnlyViolation(AuditError):
 
 def declared_operations() -> frozenset[str]:
     """Return every operation that the auditing session may call, as ``service:Operation``."""
-    return frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(*(info.operations for info in RAW.values()))
+    return _UNDECLARED.union(*(info.operations for info in RAW.values()))
 
 
 def opt_in_operations() -> frozenset[str]:
     """Return those of them that read items, and so are refused until the configuration's sampling allows them."""
-    usual = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS)).union(
-        *(info.operations for info in RAW.values() if not info.opt_in)
-    )
+    usual = _UNDECLARED.union(*(info.operations for info in RAW.values() if not info.opt_in))
     return declared_operations() - usual
+
+
+#: What no fact declares and the auditor calls all the same.
+_UNDECLARED = frozenset((*SETUP_OPERATIONS, *ORGANISATION_OPERATIONS, *CONFIG_OPERATIONS))
 
 
 def _modelled_operations() -> frozenset[str]:
@@ -120,6 +160,40 @@ class Vanished(Exception):
         self.operation, self.code, self.message = operation, code, message
 
 
+class _Asking(threading.local):
+    """Whose credentials the calls of this thread are made with."""
+
+    access: Access | None = None
+
+
+_asking = _Asking()
+
+
+class Borrowed:
+    """Stands for the credentials of whichever account the calling thread asks: one client serves many accounts.
+
+    Everything that a client does for a call, from its endpoint to its signature, happens in the caller's thread.
+    """
+
+    def get_deferred_property(self, name: str) -> Callable[[], Any]:
+        """Return what gives a property of whichever credentials are the present ones when it is called."""
+        return lambda: getattr(self.get_frozen_credentials(), name, None)
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the present account's credentials have."""
+        if _asking.access is None or _asking.access.credentials is None:
+            raise AttributeError(name)
+        return getattr(_asking.access.credentials, name)
+
+
+@dataclass
+class Clients:
+    """The clients of a session by service and region. Clients are thread-safe, making them is not."""
+
+    made: dict[tuple[str, str], Any] = field(default_factory=dict)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+
 @dataclass
 class Access:
     """One account's credentials, with clients made on demand and shared between threads.
@@ -130,6 +204,8 @@ class Access:
         session: boto3 session; guarded here so that nothing but declared operations leaves it.
         pacer: The run's pacer.
         attempts: HTTP attempts for one call, the first included.
+        credentials: The account's credentials where the session's are :class:`Borrowed`.
+        clients: The session's clients: several accounts may share them.
     """
 
     account: Account
@@ -138,7 +214,8 @@ class Access:
     pacer: Pacer
     attempts: int = 4
     calls: dict[str, int] = field(default_factory=dict)
-    _clients: dict[tuple[str, str], Any] = field(default_factory=dict)
+    credentials: Any = None
+    clients: Clients = field(default_factory=Clients)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -146,9 +223,9 @@ class Access:
         guard(self.session)
 
     def client(self, service: str, region: str) -> Any:
-        """Return the client of a service in a region. Clients are thread-safe, making them is not."""
-        with self._lock:
-            if (service, region) not in self._clients:
+        """Return the client of a service in a region."""
+        with self.clients.lock:
+            if (service, region) not in self.clients.made:
                 config = botocore.config.Config(
                     retries={"mode": "standard", "total_max_attempts": self.attempts},
                     max_pool_connections=POOL_SIZE,
@@ -159,8 +236,18 @@ class Access:
                 client = self.session.client(CLIENTS.get(service, service), region_name=region, config=config)
                 client.meta.events.register("before-send", _PaceAttempt(self, service, region))
                 client.meta.events.register("response-received", _NoteThrottling(self, service, region))
-                self._clients[service, region] = client
-            return self._clients[service, region]
+                client.meta.events.register_last("needs-retry", _Insist(self.attempts))
+                self.clients.made[service, region] = client
+            return self.clients.made[service, region]
+
+    @contextlib.contextmanager
+    def asking(self) -> Iterator[None]:
+        """Make what this thread calls meanwhile calls of this account."""
+        before, _asking.access = _asking.access, self
+        try:
+            yield
+        finally:
+            _asking.access = before
 
     def allow_sampling(self) -> None:
         """Let the session read items from now on: the user has turned item sampling on.
@@ -191,8 +278,9 @@ class _PaceAttempt:
 
     def __call__(self, event_name: str, **_: Any) -> None:
         operation = f"{self._service}:{event_name.rpartition('.')[2]}"
-        self._access.count(operation)
-        bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+        access = _asking.access or self._access
+        access.count(operation)
+        bucket = access.pacer.bucket(access.account.id, self._region, operation)
         if bucket is not None:
             bucket.take()
 
@@ -207,18 +295,40 @@ class _NoteThrottling:
         code = str(((parsed_response or {}).get("Error") or {}).get("Code", ""))
         if code and classify(code) is Reason.THROTTLED:
             operation = f"{self._service}:{event_name.rpartition('.')[2]}"
-            bucket = self._access.pacer.bucket(self._access.account.id, self._region, operation)
+            access = _asking.access or self._access
+            bucket = access.pacer.bucket(access.account.id, self._region, operation)
             if bucket is not None:
                 bucket.throttled()
+
+
+class _Insist:
+    """botocore handler: tries a throttled call again where botocore itself would not.
+
+    Its standard mode has a budget of tries for each client, which throttling uses up: from then on calls fail at their
+    first attempt. The pacer does what that budget is for, keeping away from a service that is busy.
+    """
+
+    def __init__(self, attempts: int) -> None:
+        self._attempts = attempts
+
+    def __call__(self, response: Any, attempts: int, **_: Any) -> float | None:
+        code = str(response[1].get("Error", {}).get("Code", "")) if response is not None else ""
+        if attempts >= self._attempts or not code or classify(code) is not Reason.THROTTLED:
+            return None
+        # As botocore waits; where it tries again itself, its own wait is the one that counts.
+        return random.random() * min(2.0 ** (attempts - 1), LONGEST_WAIT)  # noqa: S311 - spreads calls, no secret
 
 
 def guard(session: boto3.Session) -> None:
     """Make a session refuse every operation that no collector declares, before anything leaves the process.
 
-    What reads items is refused too, until :meth:`Access.allow_sampling` lets it.
+    What reads items is refused too, until :meth:`Access.allow_sampling` lets it. And an answer without content is no
+    answer: botocore makes an empty result of a JSON body that is cut off or is no JSON, which would read as "there is
+    none". AWS says that with an empty list.
 
     Raises (from later calls):
         ReadOnlyViolation: the operation is not declared, or reads items unasked.
+        UnreadableAnswer: an answer has none of the operation's members.
     """
     allowed, opt_in = declared_operations().union(CREDENTIAL_OPERATIONS), opt_in_operations()
     names = {CLIENTS.get(service, service): service for service in {one.partition(":")[0] for one in allowed}}
@@ -235,9 +345,31 @@ def guard(session: boto3.Session) -> None:
                 f"refused to call {operation}: the auditor only reads items where `sampling` is turned on."
             )
 
+    def complete(model: Any, http_response: Any, parsed: dict[str, Any], **_: Any) -> None:
+        shape = model.output_shape
+        if http_response.status_code >= 300 or shape is None:
+            return
+        # What travels in headers says nothing of the body. A member that is the whole body is there in any case.
+        names = {name for name, member in shape.members.items() if "location" not in member.serialization}
+        whole = shape.serialization.get("payload")
+        if names and not (parsed.get(whole) if whole else names & parsed.keys()):
+            raise UnreadableAnswer(operation=f"{model.service_model.service_name}:{model.name}")
+
     # Both the parameters' stage and the call's stage, so that no handler of a client can come in between.
     session.events.register_first("before-parameter-build", refuse, unique_id="ddbaudit-read-only-build")
     session.events.register_first("before-call", refuse, unique_id="ddbaudit-read-only-call")
+    session.events.register_first("after-call", complete, unique_id="ddbaudit-complete")
+
+
+@dataclass(frozen=True)
+class ConfigSource:
+    """What AWS Config recorded is taken from there, where it has it (``--source config``).
+
+    Attributes:
+        aggregator: The name of the aggregator to ask; an empty text: AWS Config in each region of each account.
+    """
+
+    aggregator: str = ""
 
 
 @dataclass(frozen=True)
@@ -249,12 +381,23 @@ class Aws:
         region: Where to ask.
         wanted: The facts that the audit needs; None: all. What a collector brings besides is asked only then.
         sampling: How many items may be read of a table; by default none.
+        config: How AWS Config is asked for what it recorded.
+        auditing: The credentials of who audits, whose aggregator of AWS Config is asked; default: ``access``.
+        asked: The operations that were called, in order.
     """
 
     access: Access
     region: str
     wanted: frozenset[type] | None = None
     sampling: Sampling = NO_SAMPLING
+    config: ConfigSource = ConfigSource()
+    auditing: Access | None = None
+    asked: list[str] = field(default_factory=list, compare=False)
+
+    def at_aggregator(self) -> Aws:
+        """Return the calls in the account of who audits, in the region that its credentials come with."""
+        access = self.auditing or self.access
+        return Aws(access, access.session.region_name or access.home_region())
 
     def lacks(self, service: str, missing: Missing) -> bool:
         """Tell whether a call failed since AWS has no such service in the region.
@@ -299,7 +442,7 @@ class Aws:
             text = f"The installed boto3 is too old to know {operation}."
             gap = Gap(Reason.UNSUPPORTED, text, IAM_ACTIONS.get(operation, operation))
             raise Missing(gap, "UnknownOperation", operation, text)
-        return self._guarded(operation, lambda: method(**params), absent, gone)
+        return self._guarded(operation, lambda: method(**params), absent, gone, again=True)
 
     def pages(self, operation: str, *, gone: tuple[str, ...] = (), **params: Any) -> Iterator[Mapping[str, Any]]:
         """Yield the pages of a listing through boto3's paginator.
@@ -308,17 +451,32 @@ class Aws:
             Missing: a page could not be had; nothing after it is known.
         """
         service, _, name = operation.partition(":")
-        client = self.access.client(service, self.region)
-        pages = iter(client.get_paginator(botocore.xform_name(name)).paginate(**params))
-        while True:
-            page = self._guarded(operation, lambda: next(pages, None), (), gone)
-            if page is None:
-                return
-            yield page
+        paginator = self.access.client(service, self.region).get_paginator(botocore.xform_name(name))
+        pages: Iterator[Any] = iter(())
 
-    def _guarded(self, operation: str, attempt: Any, absent: tuple[str, ...], gone: tuple[str, ...]) -> Any:
+        def first() -> Any:
+            nonlocal pages
+            pages = iter(paginator.paginate(**params))
+            return next(pages, None)
+
+        page = self._guarded(operation, first, (), gone, again=True)
+        while page is not None:
+            yield page
+            page = self._guarded(operation, lambda: next(pages, None), (), gone, again=False)
+
+    def _guarded(
+        self, operation: str, attempt: Callable[[], Any], absent: tuple[str, ...], gone: tuple[str, ...], *, again: bool
+    ) -> Any:
+        self.asked.append(operation)
         try:
-            return attempt()
+            with self.access.asking():
+                try:
+                    return attempt()
+                except (UnreadableAnswer, botocore.parsers.ResponseParserError):
+                    # botocore itself tries again only where nothing is answered. A listing goes on from no other page.
+                    if not again:
+                        raise
+                return attempt()
         except botocore.exceptions.ClientError as error:
             details = error.response.get("Error", {})
             code, message = str(details.get("Code", "")), str(details.get("Message", ""))
@@ -330,14 +488,13 @@ class Aws:
             raise self._missing(operation, code, message, headers) from None
         except (
             botocore.exceptions.BotoCoreError,
-            botocore.parsers.ResponseParserError,
             # What moto raises in-process for an operation that it does not know.
             NotImplementedError,
         ) as error:
+            raise self._missing(operation, type(error).__name__, str(error)) from None
+        except PARSER_ERRORS:
             # A parser's error quotes the answer, which may hold what must not be kept (pre-shared keys of a VPN).
-            quotes = isinstance(error, botocore.parsers.ResponseParserError)
-            text = "the answer could not be read" if quotes else str(error)
-            raise self._missing(operation, type(error).__name__, text) from None
+            raise self._missing(operation, UNREADABLE, "the answer could not be read") from None
 
     def _missing(self, operation: str, code: str, message: str, headers: Mapping[str, str] | None = None) -> Missing:
         reason = classify(code)
@@ -348,7 +505,11 @@ class Aws:
             Reason.THROTTLED: f"AWS throttled {where} to the end.",
             Reason.UNSUPPORTED: f"{where} is not supported there ({code}).",
         }.get(reason, f"{where} failed ({code}).")
-        if any(word in code.lower() for word in EXPIRED):
+        if code == UNREADABLE:
+            text = f"The answer to {where} could not be read."
+        if is_clock(code, message):
+            text = f"AWS refused {where}: the clock of the machine that audits is wrong."
+        elif any(word in code.lower() for word in EXPIRED):
             text = f"The credentials expired during the run, at {where}."
         # Something in between, such as a proxy, may answer with a whole page.
         short = message if len(message) <= MESSAGE_LENGTH else f"{message[:MESSAGE_LENGTH]} …"
@@ -375,6 +536,18 @@ def classify(code: str) -> Reason:
 def is_disabled_region(code: str) -> bool:
     """Tell whether an error code is what AWS answers from a region that the account has not enabled."""
     return any(word in code.lower() for word in DISABLED_REGION)
+
+
+def is_clock(code: str, message: str) -> bool:
+    """Tell whether an error says that a request was signed too long ago or in the future.
+
+    The codes and texts are those of the AWS IAM User Guide, "Troubleshoot Signature Version 4 signing", and of the
+    Amazon S3 API Reference, "Error responses".
+    """
+    folded = message.lower()
+    return code in ("RequestTimeTooSkewed", "RequestInTheFuture") or any(
+        text in folded for text in ("signature expired", "signature not yet current")
+    )
 
 
 def open_session(profile: str | None) -> boto3.Session:
@@ -433,6 +606,11 @@ def identify(session: boto3.Session, profile: str | None) -> tuple[Account, str]
     except botocore.exceptions.ClientError as error:
         code = str(error.response.get("Error", {}).get("Code", ""))
         message = str(error.response.get("Error", {}).get("Message", ""))
+        if is_clock(code, message):
+            raise CredentialsError(
+                f"AWS refuses the signature, since this machine's clock is wrong: {message}",
+                "Set the clock, for example by NTP.",
+            ) from None
         if "expired" in code.lower() or "expired" in message.lower():
             hint = f"Renew them: `aws sso login{flag}`, or assume the role again."
             raise CredentialsError(f"the AWS credentials have expired ({code}).", hint) from None
@@ -451,6 +629,11 @@ def identify(session: boto3.Session, profile: str | None) -> tuple[Account, str]
     except botocore.exceptions.BotoCoreError as error:
         raise CredentialsError(
             f"AWS cannot be asked who is calling: {error}", "Check the network, proxies and AWS_ENDPOINT_URL."
+        ) from None
+    except PARSER_ERRORS:
+        raise CredentialsError(
+            "AWS cannot be asked who is calling: what answers is not AWS.",
+            "Check the network, proxies and AWS_ENDPOINT_URL.",
         ) from None
     arn = str(answer["Arn"])
     return Account(str(answer["Account"]), arn.split(":")[1]), arn

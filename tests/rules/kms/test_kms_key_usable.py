@@ -97,6 +97,16 @@ def test_other_states_of_tables_say_nothing_of_the_key(status: str) -> None:
     assert ask(KeySettings("Enabled"), TableSettings(status)).status is Status.PASS
 
 
+def test_a_table_whose_settings_are_not_known_may_have_lost_the_key() -> None:
+    gap = Gap(Reason.THROTTLED, "Throttled.", "dynamodb:DescribeTable")
+    use = KeyUse(((TABLE, TableSettings("ACTIVE")),), gap)
+    for state, status in (("Enabled", Status.UNKNOWN), ("Creating", Status.UNKNOWN), ("Disabled", Status.FAIL)):
+        verdict = judge(KEY, KeySettings(state), use, {})
+        assert isinstance(verdict, Verdict)
+        assert verdict.status is status
+        assert verdict.missing_permission == (gap.action if status is Status.UNKNOWN else None)
+
+
 def test_keys_of_other_accounts_are_judged_where_kms_answers_and_unknown_where_it_does_not() -> None:
     foreign = Key(Region(Account("444455556666"), "eu-west-1"), KEY.name)
     assert ask(KeySettings("Enabled"), key=foreign).status is Status.PASS

@@ -91,3 +91,38 @@ def test_the_minima_are_settings_and_one_may_be_left_out() -> None:
     odd = {"production": 7, "default": 35}
     assert judge(TABLE, ACTIVE, on(7), PRODUCTION, min_recovery_days=odd).status is Status.PASS
     assert judge(TABLE, ACTIVE, on(7), NO_TAGS, min_recovery_days=odd).status is Status.UNKNOWN
+
+
+@pytest.mark.parametrize(
+    ("minima", "environment", "status"),
+    [
+        ({}, PRODUCTION, Status.UNKNOWN),
+        ({}, SANDBOX, Status.UNKNOWN),
+        ({}, NO_TAGS, Status.UNKNOWN),
+        ({"default": 1}, SANDBOX, Status.PASS),
+        ({"default": 1}, PRODUCTION, Status.UNKNOWN),
+        ({"default": 1}, NO_TAGS, Status.UNKNOWN),
+        ({"production": 1, "default": 1}, PRODUCTION, Status.PASS),
+        ({"production": 1, "default": 1}, NO_TAGS, Status.PASS),
+    ],
+)
+def test_a_window_that_nobody_recorded_passes_only_where_a_day_is_enough(
+    minima: dict[str, int], environment: Environment | Gap, status: Status
+) -> None:
+    recorded = PointInTimeRecovery(enabled=True, days=None, recorded=datetime(2026, 1, 31, 12, tzinfo=UTC))
+    verdict = judge(TABLE, ACTIVE, recorded, environment, **({"min_recovery_days": minima} if minima else {}))
+    assert verdict.status is status
+    assert verdict.evidence == {
+        "PointInTimeRecoveryStatus": "ENABLED",
+        "RecoveryPeriodInDays": None,
+        "EarliestRestorableDateTime": None,
+        "configurationItemCaptureTime": "2026-01-31T12:00:00Z",
+    }
+    by_tags = minima == {"default": 1} and environment is NO_TAGS  # a day is enough for one and not for the other
+    assert verdict.missing_permission == ("dynamodb:ListTagsOfResource" if by_tags else None)
+    assert ("did not record its window" in verdict.message) == (status is Status.UNKNOWN and not by_tags)
+
+
+def test_recovery_that_aws_config_recorded_as_off_fails() -> None:
+    verdict = judge(TABLE, ACTIVE, PointInTimeRecovery(enabled=False, days=None), PRODUCTION)
+    assert (verdict.status, verdict.message) == (Status.FAIL, "Point-in-time recovery is off.")

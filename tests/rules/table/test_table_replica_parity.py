@@ -94,6 +94,20 @@ def test_the_weaker_member_fails_and_the_strongest_passes(
     assert ask(member(EAST), member(TABLE, **weak), member(WEST, **weak)).status is Status.PASS
 
 
+def test_windows_that_nobody_recorded_leave_open_only_which_is_shorter() -> None:
+    def recorded(table: Table, *, on: bool = True) -> Member:
+        return replace(member(table), recovery=PointInTimeRecovery(enabled=on, days=None))
+
+    for sibling in (recorded(EAST), member(EAST)):
+        assert ask(recorded(TABLE), sibling).status is Status.UNKNOWN
+    assert ask(recorded(TABLE), recorded(EAST, on=False)).status is Status.PASS
+    assert ask(member(TABLE), recorded(EAST)).status is Status.PASS  # nothing reaches further back than 35 days
+    assert ask(member(TABLE, days=7), recorded(EAST)).status is Status.UNKNOWN
+    verdict = ask(recorded(TABLE, on=False), recorded(EAST))
+    assert (verdict.status, verdict.severity) == (Status.FAIL, None)
+    assert verdict.evidence["weaker"] == {"point-in-time recovery": {"here": "off", "us-east-1": "on"}}
+
+
 def test_each_required_tag_is_compared_by_itself() -> None:
     one, other = member(TABLE, tags={"owner": "x"}), member(EAST, tags={"env": "prod"})
     assert list(ask(one, other).evidence["weaker"]) == ["tag env"]

@@ -334,6 +334,16 @@ def test_a_region_that_the_account_has_not_enabled_is_noted_and_skipped(gather: 
     assert [error.code for error in inventory.errors] == ["UnrecognizedClientException"]
 
 
+def test_credentials_that_ceased_to_work_leave_no_region_out(gather: Gather, access: Access) -> None:
+    create_table("orders", region="us-east-1")
+    deny(access, "dynamodb:ListTables", "UnrecognizedClientException", when=lambda request: "eu-west-1" in request.url)
+    deny(access, "sts:GetCallerIdentity", "InvalidClientTokenId")
+    inventory = gather(PROTECTION, regions=("eu-west-1", "us-east-1"))
+    assert inventory.of_kind(Region) == [HERE, THERE]
+    assert isinstance(inventory.facts[TableNames][HERE], Gap)
+    assert isinstance(inventory.facts[TableNames][THERE], TableNames)
+
+
 def test_a_region_that_aws_just_called_enabled_is_a_gap_when_it_refuses_the_credentials(
     gather: Gather, access: Access
 ) -> None:

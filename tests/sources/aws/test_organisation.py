@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import tempfile
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,20 +13,24 @@ import boto3
 import pytest
 from botocore.exceptions import ClientError
 
-from auditor import engine, packs
+from auditor import engine, packs, snapshot
 from auditor.cli import run_main
 from auditor.config import Config
 from auditor.errors import CredentialsError, UsageError
-from auditor.facts import Gap, ServiceControlPolicies
-from auditor.inventory import Caller
+from auditor.facts import Gap, Organization, OrganizationAccounts, Reason, ServiceControlPolicies
+from auditor.inventory import Caller, Inventory
 from auditor.resources import Account, Resource, Table, account_of
 from auditor.rule_api import Status
-from auditor.sources.aws import organisation
+from auditor.snapshot import Share, SnapshotFile
 from auditor.sources.aws.collect import collect
-from auditor.sources.aws.organisation import Member, assumed, enter, members
-from auditor.sources.aws.session import Access
+from auditor.sources.aws.fleet import Job, Threads, covered, gather
+from auditor.sources.aws.organisation import Door, Member, closed, lay_out, members
+from auditor.sources.aws.pacing import Pacer
+from auditor.sources.aws.session import Access, Aws
+from tests.wire import Answer
 
 ROLE = "audit/ddbaudit"
+CALLER = Caller("123456789012", "me")
 Accounts = dict[str, str]
 
 
@@ -82,20 +88,34 @@ def test_who_may_not_read_the_organisation_is_told(session: boto3.Session, acces
 
 def refusing(monkeypatch: pytest.MonkeyPatch, account: str) -> None:
     """Make the role of an account refuse to be taken."""
-    usual = organisation.assumed
+    usual = Door.open
 
-    def made(session: boto3.Session, role_arn: str, external_id: str | None) -> boto3.Session:
-        entered = usual(session, role_arn, external_id)
-        if f"::{account}:" in role_arn:
+    def refuse(self: Door, share: Share) -> Access:
+        if share.account == account:
             error = {"Error": {"Code": "AccessDenied", "Message": "Not allowed to assume."}}
+            raise self._refused(share, ClientError(error, "AssumeRole"))
+        return usual(self, share)
 
-            def refuse(**_: Any) -> None:
-                raise ClientError(error, "AssumeRole")
+    monkeypatch.setattr(Door, "open", refuse)
 
-            entered.events.register("before-call", refuse)
-        return entered
 
-    monkeypatch.setattr(organisation, "assumed", made)
+Wanted = set[tuple[type, type[Resource]]]
+
+
+def gathered(access: Access, wanted: Wanted, found: list[Member] | None = None) -> Inventory:
+    """Collect the accounts of the organisation as the command does, into a file."""
+    plan, base = lay_out(access, CALLER, members(access) if found is None else found, ROLE, wanted)
+    door = Door(access.session, None, access.pacer)
+    locked = closed(door, plan.shares)
+    with tempfile.TemporaryDirectory() as folder:
+        file = SnapshotFile(Path(folder, "snapshot.json"), "1")
+        file.begin(base, plan)
+        job = Job(
+            CALLER, plan.wanted, "1", ("eu-west-1",), covered(one for one in plan.shares if one.account not in locked)
+        )
+        assert gather(job, plan, file, Threads(door))
+        file.finish()
+        return snapshot.read(file.path)
 
 
 def table(session: boto3.Session, name: str, *, protected: bool) -> None:
@@ -119,11 +139,9 @@ def test_every_account_is_audited_with_its_own_credentials(
         )["Credentials"]
         there = boto3.Session(keys["AccessKeyId"], keys["SecretAccessKey"], keys["SessionToken"])
         table(there, f"{name}-orders", protected=False)
-    entered, closed = enter(access, members(access), ROLE, None, access.pacer)
-    assert closed == []
-    assert [one.account.id for one in entered] == sorted(accounts[one] for one in ("management", "shop", "lab"))
     rules = packs.select(packs.built_in(), ["table-deletion-protection"])
-    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], engine.wanted(rules.values()))
+    found = gathered(access, engine.wanted(rules.values()))
+    assert [one.account.id for one in found.scopes] == sorted(accounts[one] for one in ("management", "shop", "lab"))
     told = {one.resource.label: one.status for one in engine.judge(found, rules, Config()).findings}
     assert told == {"own": Status.PASS, "shop-orders": Status.FAIL, "lab-orders": Status.FAIL}
     owners = {account_of(one).id for one in found.of_kind(Table)}
@@ -134,11 +152,9 @@ def test_an_account_that_cannot_be_entered_is_unknown_for_every_rule_and_ends_no
     access: Access, accounts: Accounts, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     refusing(monkeypatch, accounts["lab"])
-    entered, closed = enter(access, members(access), ROLE, None, access.pacer)
-    assert [one.member.name for one in closed] == ["lab"]
-    rules = packs.select(packs.built_in(), ["table-deletion-protection", "iam-root-usage", "dax-multi-az"])
+    rules = packs.select(packs.built_in(), ["table-deletion-protection", "iam-user-limit", "dax-multi-az"])
     wanted = engine.wanted(rules.values())
-    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], wanted, closed=closed)
+    found = gathered(access, wanted)
     doubts = [one for one in engine.judge(found, rules, Config()).findings if one.resource == Account(accounts["lab"])]
     assert {one.rule for one in doubts} == set(rules)
     for one in doubts:
@@ -150,16 +166,28 @@ def test_an_account_that_cannot_be_entered_is_unknown_for_every_rule_and_ends_no
     assert any(scope.account.id == accounts["lab"] and not scope.regions for scope in found.scopes)
 
 
+def test_an_account_that_something_else_than_aws_answers_for_cannot_be_entered(
+    access: Access, accounts: Accounts
+) -> None:
+    page = Answer(200, b"<html><body>Log in</body></html>")
+
+    def answer(request: Any, **_: Any) -> Any:
+        return page.received(request.url) if accounts["lab"] in str(request.body) else None
+
+    access.session.events.register_first("before-send.sts", answer)
+    plan, _ = lay_out(access, CALLER, members(access), ROLE, set())
+    refused = closed(Door(access.session, None, access.pacer), plan.shares)
+    assert {number: (one.error.code, one.error.message) for number, one in refused.items()} == {
+        accounts["lab"]: ("UnreadableAnswer", "the answer could not be read")
+    }
+    assert refused[accounts["lab"]].gap.reason is Reason.TRANSIENT
+
+
 @pytest.mark.parametrize("state", ["SUSPENDED", "PENDING_CLOSURE"])
 def test_a_suspended_account_is_listed_and_owes_nothing(access: Access, accounts: Accounts, state: str) -> None:
-    entered, closed = enter(access, [Member(Account(accounts["lab"]), "lab", state)], ROLE, None, access.pacer)
-    assert entered == []
-    ((one,),) = [closed]
-    assert one.gap is None
+    own = Member(access.account, "management", "ACTIVE")
     rules = packs.select(packs.built_in(), ["table-deletion-protection"])
-    found = collect(
-        [access], Caller(access.account.id, "me"), ["eu-west-1"], engine.wanted(rules.values()), closed=closed
-    )
+    found = gathered(access, engine.wanted(rules.values()), [own, Member(Account(accounts["lab"]), "lab", state)])
     assert [scope.account.id for scope in found.scopes] == [access.account.id]
     assert [(error.account, error.code) for error in found.errors] == [(accounts["lab"], state)]
     assert "is not audited" in found.errors[0].message
@@ -178,30 +206,29 @@ def test_organisation_facts_of_members_are_read_with_the_credentials_that_may(
         Content=json.dumps(deny), Name="keep", Description="x", Type="SERVICE_CONTROL_POLICY"
     )["Policy"]["PolicySummary"]["Id"]
     client.attach_policy(PolicyId=policy, TargetId=accounts["shops"])
-    asked: list[str] = []
-
-    def note(model: Any, request_signer: Any, **_: Any) -> None:
-        del request_signer
-        asked.append(model.name)
-
-    entered, _ = enter(access, members(access), ROLE, None, access.pacer)
-    for one in entered:
-        if one is not access and one.account != access.account:
-            one.session.events.register("before-call.organizations", note)
-    wanted: set[tuple[type, type[Resource]]] = {(ServiceControlPolicies, Account)}
-    found = collect(entered, Caller(access.account.id, "me"), ["eu-west-1"], wanted, organization=access)
+    asked: Counter[str] = Counter()
+    access.session.events.register("before-call.organizations", lambda model, **_: asked.update([model.name]))
+    wanted: Wanted = {(kind, Account) for kind in (ServiceControlPolicies, OrganizationAccounts, Organization)}
+    found = gathered(access, wanted)
     levels = found.facts[ServiceControlPolicies][Account(accounts["lab"])]
     assert not isinstance(levels, Gap)
     assert "keep" in [one.name for level in levels.levels for one in level.policies]
-    assert asked == []
+    assert asked["DescribePolicy"] == asked["ListTargetsForPolicy"] == 2  # AWS's own and ours, not once an account
+    assert asked["DescribeOrganization"] == 1
+    # What one account's path says is what asking for that account says.
+    own = collect([access], CALLER, ["eu-west-1"], wanted)
+    for kind in (ServiceControlPolicies, OrganizationAccounts, Organization):
+        assert found.facts[kind][access.account] == own.facts[kind][access.account]
 
 
 def test_roles_are_taken_with_the_name_and_the_external_id_and_renewed(session: boto3.Session, moto: None) -> None:
     asked: list[dict[str, Any]] = []
     session.events.register("provide-client-params.sts.AssumeRole", lambda params, **_: asked.append(dict(params)))
-    made = assumed(session, f"arn:aws:iam::999988887777:role/{ROLE}", "shared-secret")
-    assert asked == []  # only when they are needed
-    assert made.client("sts").get_caller_identity()["Account"] == "999988887777"
+    door = Door(session, "shared-secret", Pacer("off"))
+    share = Share(account="999988887777", role=f"arn:aws:iam::999988887777:role/{ROLE}")
+    entered = door.open(share)
+    aws = Aws(entered, "eu-west-1")
+    assert aws.call("sts:GetCallerIdentity")["Account"] == "999988887777"
     assert asked == [
         {
             "RoleArn": f"arn:aws:iam::999988887777:role/{ROLE}",
@@ -209,11 +236,16 @@ def test_roles_are_taken_with_the_name_and_the_external_id_and_renewed(session: 
             "ExternalId": "shared-secret",
         }
     ]
-    credentials: Any = made.get_credentials()
-    credentials._refresh_using.__self__._cache.clear()
-    credentials._expiry_time = credentials._time_fetcher()  # as if an hour had passed
-    made.client("sts").get_caller_identity()
-    assert len(asked) == 2
+    # Another account's calls go through the same client and are signed for that account.
+    other = door.open(Share(account="888877776666", role=f"arn:aws:iam::888877776666:role/{ROLE}"))
+    assert Aws(other, "eu-west-1").call("sts:GetCallerIdentity")["Account"] == "888877776666"
+    assert aws.call("sts:GetCallerIdentity")["Account"] == "999988887777"
+    assert other.client("sts", "eu-west-1") is entered.client("sts", "eu-west-1")
+    asked.clear()
+    entered.credentials._refresh_using.__self__._cache.clear()
+    entered.credentials._expiry_time = entered.credentials._time_fetcher()  # as if an hour had passed
+    aws.call("sts:GetCallerIdentity")
+    assert len(asked) == 1
 
 
 @pytest.fixture

@@ -1,8 +1,11 @@
 """The auditing session: read-only by construction, failures classified, credentials explained."""
 
+import json
+from types import SimpleNamespace
 from typing import Any
 
 import boto3
+import botocore.endpoint
 import botocore.exceptions
 import pytest
 from botocore.awsrequest import AWSResponse
@@ -27,6 +30,7 @@ from auditor.sources.aws.session import (
     opt_in_operations,
 )
 from tests.sources.aws.conftest import ACCOUNT, create_table
+from tests.wire import Answer
 
 MUTATIONS = [
     ("dynamodb", "delete_table", {"TableName": "orders"}),
@@ -65,8 +69,10 @@ def test_every_operation_that_writes_is_refused_whatever_the_service(session: bo
     reading = ("Describe", "Get", "Head", "List")
     others = {one for one in declared_operations() if not one.partition(":")[2].startswith(reading)}
     # The first makes IAM gather a report that only iam:GetCredentialReport reads; it changes no identity, policy or
-    # table. The second reads items, and is called only where the configuration turns sampling on.
-    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"}
+    # table. The second reads items, and is called only where the configuration turns sampling on. The last two query
+    # what AWS Config recorded.
+    queries = {"config:SelectResourceConfig", "config:SelectAggregateResourceConfig"}
+    assert others == {"iam:GenerateCredentialReport", "dynamodb:Scan"} | queries
     assert [fact.__name__ for fact, info in RAW.items() if "dynamodb:Scan" in info.operations] == ["ItemSample"]
     assert RAW[ItemSample].opt_in
     assert opt_in_operations() == {"dynamodb:Scan"}
@@ -205,6 +211,113 @@ def test_a_connection_error_is_transient(access: Access) -> None:
     assert error.value.gap.reason is Reason.TRANSIENT
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"{}",
+        b'{"TableNames": ["ord',
+        b"<html><body>Log in</body></html>",
+        b"null",
+        b"[]",
+        b"\xff\xfe",
+        b'{"Tables": []}',
+    ],
+    ids=repr,
+)
+def test_an_answer_that_holds_nothing_is_not_an_empty_list(access: Access, body: bytes) -> None:
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first("before-send.dynamodb.ListTables", lambda request, **_: received(request, body))
+    with pytest.raises(Missing) as error:
+        list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+    assert (error.value.code, error.value.gap.reason) == ("UnreadableAnswer", Reason.TRANSIENT)
+    assert error.value.gap.detail == "The answer to dynamodb:ListTables in eu-west-1 could not be read."
+    assert "Log in" not in error.value.message
+
+
+def test_an_answer_that_holds_nothing_is_asked_for_once_more(access: Access) -> None:
+    bodies = [b'{"TableNames": ["ord', b'{"TableNames": ["orders"]}']
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, bodies.pop(0))
+    )
+    pages = Aws(access, "eu-west-1").pages("dynamodb:ListTables")
+    assert [page["TableNames"] for page in pages] == [["orders"]]
+    assert bodies == []
+
+
+def test_a_page_after_the_first_that_holds_nothing_ends_the_listing(access: Access) -> None:
+    bodies = [b'{"TableNames": ["orders"], "LastEvaluatedTableName": "orders"}', b"{", b'{"TableNames": ["carts"]}']
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, bodies.pop(0))
+    )
+    pages = Aws(access, "eu-west-1").pages("dynamodb:ListTables")
+    assert next(pages)["TableNames"] == ["orders"]
+    with pytest.raises(Missing, match="could not be read"):
+        next(pages)
+
+
+def test_an_empty_list_is_an_answer(access: Access) -> None:
+    client = access.client("dynamodb", "eu-west-1")
+    body = b'{"TableNames": []}'
+    client.meta.events.register_first("before-send.dynamodb.ListTables", lambda request, **_: received(request, body))
+    assert [page["TableNames"] for page in Aws(access, "eu-west-1").pages("dynamodb:ListTables")] == [[]]
+
+
+def received(request: Any, body: bytes, status: int = 200) -> AWSResponse:
+    return Answer(status, body).received(request.url)
+
+
+def test_throttled_calls_are_tried_again_when_botocores_own_budget_is_used_up(
+    session: boto3.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its standard mode has a hundred tries for a client; these calls take three hundred."""
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=lambda _: None))
+    access = Access(ACCOUNT, "shop", session, Pacer("off"), attempts=4)
+    sent: list[str] = []
+
+    def throttle(request: Any, **_: Any) -> AWSResponse | None:
+        sent.append(request.url)
+        body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+        return received(request, body, 400) if len(sent) % 4 else received(request, b'{"TableNames": []}')
+
+    access.client("dynamodb", "eu-west-1").meta.events.register_first("before-send.dynamodb.ListTables", throttle)
+    aws = Aws(access, "eu-west-1")
+    for _ in range(100):
+        assert list(aws.pages("dynamodb:ListTables"))
+    assert len(sent) == 400
+
+
+def test_a_throttled_call_is_not_tried_for_ever(session: boto3.Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[float] = []
+    monkeypatch.setattr(botocore.endpoint, "time", SimpleNamespace(sleep=waits.append))
+    access = Access(ACCOUNT, "shop", session, Pacer("off"), attempts=4)
+    body = b'{"__type": "ThrottlingException", "message": "Rate exceeded"}'
+    access.client("dynamodb", "eu-west-1").meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, body, 400)
+    )
+    for _ in range(100):
+        with pytest.raises(Missing) as error:
+            list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+        assert error.value.gap.reason is Reason.THROTTLED
+    assert len(waits) == 300
+    assert max(waits) <= 4
+
+
+@pytest.mark.parametrize("code", ["InvalidSignatureException", "SignatureDoesNotMatch"])
+def test_a_wrong_clock_is_called_that(access: Access, code: str) -> None:
+    body = json.dumps({"__type": code, "message": "Signature expired: 20260101T000000Z is now earlier than …"}).encode()
+    client = access.client("dynamodb", "eu-west-1")
+    client.meta.events.register_first(
+        "before-send.dynamodb.ListTables", lambda request, **_: received(request, body, 403)
+    )
+    with pytest.raises(Missing) as error:
+        list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
+    assert "clock" in error.value.gap.detail
+    assert "credentials expired" not in error.value.gap.detail
+
+
 def test_calls_are_counted(access: Access) -> None:
     list(Aws(access, "eu-west-1").pages("dynamodb:ListTables"))
     assert access.calls == {"dynamodb:ListTables": 1}
@@ -228,6 +341,8 @@ def test_an_unknown_profile_names_the_command_that_makes_it() -> None:
     [
         ("ExpiredToken", "The security token included in the request is expired", "aws sso login --profile audit"),
         ("InvalidClientTokenId", "The security token included in the request is invalid.", "get-caller-identity"),
+        ("SignatureDoesNotMatch", "Signature expired: 20260101T000000Z is now earlier than …", "Set the clock"),
+        ("SignatureDoesNotMatch", "Signature not yet current: 20300101T000000Z is still later than …", "Set the clock"),
         ("AccessDenied", "MultiFactorAuthentication failed with invalid MFA one time pass code.", "get-session-token"),
     ],
 )
@@ -266,6 +381,19 @@ def test_missing_credentials_come_with_the_command_that_helps(
     with pytest.raises(CredentialsError) as error:
         identify(session, "audit")
     assert words in error.value.hint
+
+
+@pytest.mark.parametrize("status", [200, 403])
+@pytest.mark.parametrize("body", [b"<html><body>Log in<br></body></html>", b"<html></html>", b"", b"{}"], ids=repr)
+def test_what_is_not_aws_is_no_defect(session: boto3.Session, body: bytes, status: int) -> None:
+    """A network that wants a log-in answers to everything, and with what it likes."""
+    session.events.register_first(
+        "before-send.sts.GetCallerIdentity", lambda request, **_: received(request, body, status)
+    )
+    with pytest.raises(CredentialsError) as error:
+        identify(session, "audit")
+    assert error.value.hint
+    assert "Log in" not in error.value.message
 
 
 def test_the_profile_of_the_environment_is_named_when_it_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
