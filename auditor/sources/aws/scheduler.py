@@ -101,11 +101,16 @@ class _Task:
 
 @dataclass
 class _Outcome:
-    """What a task gave: facts in order, then perhaps what stopped it."""
+    """What a task gave: facts in order, then perhaps what stopped it.
+
+    What it found to exist comes ahead, in outcomes of its own: a long listing need not end before its first tables are
+    asked about.
+    """
 
     task: _Task
     facts: list[tuple[Resource, Any]] = field(default_factory=list)
     stopped: Missing | Vanished | None = None
+    ahead: bool = False
 
 
 @dataclass
@@ -257,12 +262,14 @@ class Collection:
     def _await_running(self, until: float) -> None:
         """Keep what the calls in flight still bring, without asking for anything more."""
         running = sum(lane.running for lane in self._lanes.values()) - self._cancel_waiting()
-        running += bool(self._outcomes)  # the one that the interrupt struck may have been counted off already
+        # The one that the interrupt struck may have been counted off already.
+        running += bool(self._outcomes and not self._outcomes[0].ahead)
         while running > 0 and (left := until - time.monotonic()) > 0:
             while self._outcomes:
-                for resource, value in self._outcomes.popleft().facts:
+                outcome = self._outcomes.popleft()
+                for resource, value in outcome.facts:
                     self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
-                running -= 1
+                running -= not outcome.ahead
             if running > 0:
                 with contextlib.suppress(queue.Empty):
                     self._news.get(timeout=left)
@@ -356,8 +363,12 @@ class Collection:
         aws = Aws(task.access, task.region, self._wanted, self._sampling, config, self._auditing)
         arguments = (task.resource,) if task.collector.after is None else (task.resource, task.listing)
         try:
-            for pair in task.collector.function(aws, *arguments):
-                outcome.facts.append(pair)
+            for resource, value in task.collector.function(aws, *arguments):
+                if value is None:
+                    self._outcomes.append(_Outcome(task, [(resource, None)], ahead=True))
+                    self._news.put(None)
+                else:
+                    outcome.facts.append((resource, value))
         except (Missing, Vanished) as stopped:
             outcome.stopped = stopped
         except ReadOnlyViolation as violation:
@@ -370,6 +381,11 @@ class Collection:
 
     def _finish(self, outcome: _Outcome) -> None:
         task = outcome.task
+        if outcome.ahead:
+            for resource, _ in outcome.facts:
+                for one in self._inventory.learn([resource]):
+                    self._discovered(one, task.access)
+            return
         lane = self._lanes[self._lane_of(task)]
         lane.running -= 1
         self._open -= 1
@@ -388,8 +404,7 @@ class Collection:
         lane.refused = throttled
         self._done += 1
         for resource, value in outcome.facts:
-            named = self._inventory.learn([resource]) if value is None else self._inventory.put(resource, value)
-            for one in named:
+            for one in self._inventory.put(resource, value):
                 self._discovered(one, task.access)
         if outcome.stopped is not None:
             self._stopped(outcome, outcome.stopped)

@@ -1,5 +1,6 @@
 """Collecting on moto: what is asked, what a failure costs, and what it does not."""
 
+import threading
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -80,6 +81,25 @@ def test_three_hundred_tables_are_listed_and_described(gather: Gather, access: A
     assert len(inventory.of_kind(Table)) == 300
     assert len(held(inventory, TableSettings)) == 300
     assert access.calls == {"dynamodb:ListTables": 3, "dynamodb:DescribeTable": 300, "tag:GetResources": 1}
+
+
+def test_tables_of_the_first_page_are_asked_about_before_the_last_page_is_there(gather: Gather, access: Access) -> None:
+    for number in range(150):
+        create_table(f"t{number:03}")
+    described = threading.Event()
+    waited: list[bool] = []
+
+    def second_page(request: Any, **_: Any) -> None:
+        if b"ExclusiveStartTableName" in request.body:
+            waited.append(described.wait(20))
+
+    events = access.client("dynamodb", "eu-west-1").meta.events
+    events.register_first("before-send.dynamodb.ListTables", second_page)
+    events.register_first("before-send.dynamodb.DescribeTable", lambda **_: described.set())
+    inventory = gather(PROTECTION)
+    assert waited == [True]
+    assert len(held(inventory, TableSettings)) == 150
+    assert access.calls == {"dynamodb:ListTables": 2, "dynamodb:DescribeTable": 150, "tag:GetResources": 1}
 
 
 def test_one_rule_makes_only_its_own_calls(gather: Gather, access: Access) -> None:
