@@ -302,7 +302,7 @@ def test_a_policy_status_that_says_nothing_is_a_gap(ask: Ask) -> None:
     inventory, _ = ask({**one_export(), "s3:GetBucketPolicyStatus": {}})
     found = bucket(inventory).public
     assert isinstance(found, Gap)
-    assert (found.reason, found.action) == (Reason.PARTIAL_DATA, "s3:GetBucketPolicyStatus")
+    assert (found.reason, found.action) == (Reason.TRANSIENT, "s3:GetBucketPolicyStatus")
 
 
 @pytest.mark.parametrize(("code", "reason"), [("SlowDown", Reason.THROTTLED), ("403", Reason.ACCESS_DENIED)])
